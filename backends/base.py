@@ -1,0 +1,122 @@
+"""The one interface that every runtime is wrapped in.
+
+A backend is one module of this package that defines a class `Adapter(Backend)`; its file name is its name.
+Packages outside add theirs through the entry point group `mtpbench.backends`. Adapters run inside a worker
+process (`backends.worker`), so that a runtime may pin what it likes, leak, or crash.
+
+    Backend   probe()  capabilities  open(pair, engine) -> Session
+    Session   facts    encode()      generate()         score()
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from results.records import (
+    Capture,
+    Draft,
+    Encoded,
+    EngineConfig,
+    Generation,
+    Pair,
+    Prompt,
+    Request,
+    SessionFacts,
+    TokenScore,
+)
+
+__all__ = ["Availability", "Backend", "Capabilities", "Draft", "Reveals", "Session"]
+
+Reveals = Literal["rounds", "counts", "per-position", "nothing"]
+DraftChange = Literal["per-request", "per-launch", "baked-in"]
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Can this runtime be used here, and if not, what would make it usable."""
+
+    usable: bool
+    version: str | None
+    """The runtime's version, None where it is not installed."""
+    device: str | None
+    """The best device it would compute on here."""
+    reason: str = ""
+    """Why it is not usable, or a caveat where it is."""
+    advice: str = ""
+    """The next command, e.g. an install line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a runtime can do and what it shows: the planner puts impossible cells aside with these."""
+
+    methods: tuple[str, ...]
+    """Draft methods, the runtime's main one first."""
+    max_batch_plain: int | None
+    """Largest batch of the plain arm; None is no limit of the runtime's own."""
+    max_batch_speculative: int | None
+    draft_change: DraftChange
+    """What a change of arm or draft length costs: nothing, a launch, or another model file."""
+    reveals: Reveals
+    token_ids_in: bool
+    token_ids_out: bool
+    sampling: bool
+    scores: bool
+    """`Session.score` works."""
+    captures: tuple[Capture, ...] = ("timing",)
+    concurrency: Literal["batch", "closed-loop"] = "batch"
+    """What a batch size means: one call with N rows, or N requests kept in flight."""
+    notes: tuple[str, ...] = field(default=())
+    """Caveats shown by `mtpbench backends`."""
+
+
+class Session(ABC):
+    """An engine that is up, with its models loaded. Closed by leaving the `with` block of `Backend.open`."""
+
+    facts: SessionFacts
+
+    @abstractmethod
+    def encode(self, text: str, *, chat: bool, thinking: bool) -> Encoded:
+        """`text` in the target's tokens, split into head, content and tail.
+
+        chat: apply the model's chat template (ignored where `facts.chat_template` is False).
+        thinking: ask the template for its thinking mode, where it has one.
+        Raises NotImplementedError where the runtime shows no tokens: prompts then travel as text.
+        """
+
+    @abstractmethod
+    def generate(self, prompts: Sequence[Prompt], request: Request) -> list[Generation]:
+        """Decode one batch; one Generation per prompt, in their order.
+
+        Clocks start when the request is handed to the engine (`time.perf_counter_ns`). Device work is
+        synchronised before a time is taken. Raises ValueError for what the runtime cannot do.
+        """
+
+    @abstractmethod
+    def score(self, prompt: Prompt, continuation: Sequence[int]) -> list[TokenScore]:
+        """Teacher-forced scores of `continuation` after `prompt` by the undrafted target, one per token.
+
+        Raises NotImplementedError where the runtime shows no scores.
+        """
+
+
+class Backend(ABC):
+    """One runtime."""
+
+    name: str
+    title: str
+    """As its makers write it."""
+    capabilities: Capabilities
+
+    @abstractmethod
+    def probe(self) -> Availability:
+        """Installed? Which version? Usable here? Never raises, loads no model, takes at most seconds."""
+
+    @abstractmethod
+    def open(self, pair: Pair, engine: EngineConfig) -> AbstractContextManager[Session]:
+        """Load the models, or start or attach the server; everything is released on leaving the block.
+
+        Raises results.errors.UsageError where the input is wrong (no such model, a drafter that does not fit).
+        """

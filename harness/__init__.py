@@ -1,0 +1,1 @@
+"""Running an experiment: sweep -> plan -> run. Read `harness.runner` first."""

@@ -1,0 +1,1 @@
+"""Rendering only: terminal tables, plots and HTML of what `results` judged."""

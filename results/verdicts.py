@@ -1,0 +1,220 @@
+"""What `results.judge` computes from a run file: the shape of `mtpbench show --json` (schema 1).
+
+Plain dataclasses, turned into JSON by `as_json`; None means unknown or not computed and is never shown as 0.
+Ratios are plain over speculative, so above 1 is faster.
+"""
+
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+SCHEMA = 1
+
+Status = Literal["ok", "invalid", "unverified", "imported", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArmTiming:
+    """Medians over units of one arm, headline pass."""
+
+    tpot_ms: float | None
+    ttft_ms: float | None
+    tokens_per_s: float | None
+    """All tokens over all wall time, the whole batch together."""
+    cpu_over_wall: float | None = None
+    """CPU time of the engine's process / wall time; far above its threads means spinning or contention."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speedup:
+    """Geometric mean over units of TPOT_plain / TPOT_speculative (METHOD section 1), with two intervals."""
+
+    point: float
+    these_prompts: Interval | None
+    """Would repeating these very prompts give it again? None: not computed."""
+    new_prompts: Interval | None
+    """And other prompts like these?"""
+    confidence: float
+    launches: int
+    basis: Literal["within this launch", "over launches"]
+    total_time_ratio: float | None
+    """Sum of decode times, plain / speculative: long generations weigh more."""
+    e2e: float | None
+    """Geometric mean of E2E_plain / E2E_speculative."""
+    throughput: float | None
+    """Tokens per second of the speculative arm / of the plain arm, at the same batch."""
+    per_unit: tuple[tuple[int, str, float], ...] = ()
+    """(unit, category, ratio), for plots."""
+    adjusted: Interval | None = None
+    """New-prompts interval widened for having chosen the best of all draft lengths (max-T)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    mean: float
+    p10: float
+    p50: float
+    p90: float
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptanceOf:
+    """Acceptance of a part of the rounds: a category, or a stretch of output positions."""
+
+    label: str
+    length: float
+    low: float | None
+    high: float | None
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Over complete rounds (drafted = k, not cut by EOS or length); intervals clustered by prompt."""
+
+    length: float
+    """Tokens per round, 1 + accepted / rounds."""
+    low: float | None
+    high: float | None
+    rate: float
+    """accepted / drafted."""
+    per_position: tuple[float, ...]
+    """Joint: P(at least i drafts accepted), i = 1..k."""
+    rounds: int
+    rounds_left_out: int
+    per_request: Percentiles | None
+    """Acceptance length per request: ranks settings differently from the pooled one at times."""
+    by_category: dict[str, AcceptanceOf] = field(default_factory=dict)
+    by_output_position: tuple[AcceptanceOf, ...] = ()
+    from_counts: bool = False
+    """True where the runtime reveals totals only, so that no round could be left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepCosts:
+    """Medians of the instrumented pass, in milliseconds (METHOD section 2)."""
+
+    target_pass_1_ms: float
+    """t(1,B): a plain target pass."""
+    host_1_ms: float
+    """o_1(B): host overhead of a plain step."""
+    target_pass_ms: float
+    """t(k+1,B): a verification pass."""
+    draft_step_ms: float
+    """d(B): one draft step."""
+    host_ms: float
+    """o(B): host overhead of a round."""
+    instrumented_over_headline: float | None
+    """Round time in the instrumented pass / in the headline pass: what the instruments cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaterfallStep:
+    label: str
+    speedup: float
+    """What remains after this loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Theory:
+    """What should have come out, beside what did."""
+
+    alpha: float | None
+    """Acceptance rate at k = 1 of the same group; None where k = 1 was not measured."""
+    leviathan: float | None
+    """(1 - alpha^(k+1)) / ((1 - alpha)(k c + 1)), c = d / t(1): alpha from k = 1 only."""
+    predicted: float | None
+    """AL (t(1) + o_1) / (k d + t(k+1) + o), costs from the instrumented pass."""
+    waterfall: tuple[WaterfallStep, ...] = ()
+    """ideal AL, draft cost, wider verification, host overhead, unexplained residual (= measured)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellVerdict:
+    """One speculative cell. Further keys may be added; none changes its meaning."""
+
+    backend: str
+    pair: str
+    method: str
+    draft_length: int
+    batch_size: int
+    prompt_tokens: int | None
+    output_tokens: int
+    temperature: float
+    dtype: str
+    device: str
+    status: Status
+    reason: str
+    synthetic: bool
+    n_prompts: int
+    n_units: int
+    baseline: ArmTiming | None
+    speculative: ArmTiming | None
+    speedup: Speedup | None
+    aa: Interval | None
+    distinguishable: bool | None
+    acceptance: Acceptance | None
+    equivalence: dict[str, Any] | None
+    sampling: dict[str, Any] | None
+    drafter_memory_bytes: int | None
+    distinct_4grams: float | None
+    """Share of distinct 4-grams in the speculative output: low means it loops, which flatters acceptance."""
+    group: int = 0
+    cell_id: int = 0
+    trials: int = 0
+    """Headline trials of this cell and of its plain arm that were asked for."""
+    trials_failed: int = 0
+    trials_flagged: int = 0
+    flags: dict[str, int] = field(default_factory=dict)
+    units_dropped: int = 0
+    """Units without a ratio: too short for a TPOT, or an arm failed."""
+    tokens_after_eos: int = 0
+    """Tokens left out because they came after the natural end."""
+    costs: StepCosts | None = None
+    theory: Theory | None = None
+    stopped: str = ""
+    """Why measuring this group ended: precision reached, all repeats done, time budget, interrupted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The draft length with the largest speed-up of a group, judged for having been chosen."""
+
+    group: int
+    cell_id: int
+    draft_length: int
+    method: str
+    speedup: float
+    adjusted: Interval | None
+    candidates: int
+    distinguishable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunVerdict:
+    """The whole run."""
+
+    run: dict[str, Any]
+    """Provenance and sweep as stored, plus `file`, `state`, `trials`, `trials_failed`, `trials_flagged`."""
+    cells: list[CellVerdict]
+    best: list[Best] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    schema: int = SCHEMA
+
+
+def as_json(value: Any) -> Any:
+    """Dataclasses, tuples and numbers as JSON knows them; NaN and infinities become None."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: as_json(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        return {str(k): as_json(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_json(v) for v in value]
+    if isinstance(value, float) and not (value == value and abs(value) != float("inf")):
+        return None
+    return value

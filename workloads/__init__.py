@@ -1,0 +1,1 @@
+"""Prompts of exact length from real text, the registry of pairs, and the embedded demo pair."""
