@@ -1,0 +1,5 @@
+"""`python -m mtpbench`."""
+
+from mtpbench.cli import main
+
+main()

@@ -1,0 +1,114 @@
+"""Commands that read run files: show, report, compare, export, runs. None of them needs a runtime or hardware."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from results.errors import UsageError
+
+# Inside the functions: these commands start in a fraction of a second only because each imports what it uses.
+
+RunFileArgument = Annotated[Path, typer.Argument(help="A run file (runs/….sqlite).", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable, schema 1.")]
+
+
+class Format(StrEnum):
+    """What `export` writes."""
+
+    csv = "csv"
+    parquet = "parquet"
+    json = "json"
+
+
+def show(file: RunFileArgument, as_json: JsonOption = False) -> None:
+    """Show what a run found: speed-up with intervals, acceptance, validity."""
+    from reports.table import show as show_table
+    from reports.terminal import console
+    from results.judge import judge
+    from results.store import RunFile
+    from results.verdicts import as_json as to_json
+
+    with RunFile.open(file) as run:
+        verdict = judge(run)
+    if as_json:
+        print(json.dumps(to_json(verdict), indent=2))
+    else:
+        show_table(verdict, console())
+
+
+def report(
+    files: Annotated[list[Path], typer.Argument(help="Run files.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path("report.html"),
+) -> None:
+    """Write one self-contained HTML report of one or several run files."""
+    from mtpbench.writing import write_report
+
+    write_report(files, output)
+    print(output)
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="The run file to compare with.", show_default=False)],
+    b: Annotated[Path, typer.Argument(help="The run file that is compared.", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Set two run files side by side, cell by cell; ratios are B over A."""
+    from reports.table import show_comparison
+    from reports.terminal import console
+    from results.compare import compare as compare_runs
+    from results.judge import judge
+    from results.store import RunFile
+    from results.verdicts import as_json as to_json
+
+    with RunFile.open(a) as run_a, RunFile.open(b) as run_b:
+        comparison = compare_runs(judge(run_a), judge(run_b))
+    if as_json:
+        print(json.dumps(to_json(comparison), indent=2))
+    else:
+        show_comparison(comparison, console())
+
+
+def export(
+    file: RunFileArgument,
+    fmt: Annotated[Format, typer.Option("--format", "-f", help="csv and parquet write one file per table.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to; default: beside the run file.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Write the raw tables of a run file as CSV, Parquet or JSON."""
+    from results.export import export as export_tables
+    from results.store import RunFile
+
+    with RunFile.open(file) as run:
+        target = output or file.with_suffix(".json" if fmt is Format.json else f".{fmt.value}.d")
+        for written in export_tables(run, fmt.value, target, overwrite=overwrite):
+            print(written)
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder of run files.")] = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """List the run files of a folder."""
+    from reports.table import show_runs
+    from reports.terminal import console
+    from results.listing import list_runs
+    from results.verdicts import as_json as to_json
+
+    if not folder.is_dir():
+        raise UsageError(f"no folder {folder}: name the folder that holds the run files, e.g. `mtpbench runs runs`")
+    found = list_runs(folder)
+    if as_json:
+        print(json.dumps(to_json(found), indent=2))
+    else:
+        show_runs(found, console())
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the app."""
+    for command in (show, report, compare, export, runs):
+        app.command(rich_help_panel="Read")(command)

@@ -1,0 +1,29 @@
+"""Writing a report file: every run file is read and judged first, so that a bad one spoils nothing."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from results.errors import UsageError
+
+
+def write_report(files: list[Path], output: Path) -> None:
+    """Render `files` into the HTML file `output`.
+
+    Raises UsageError where a run file cannot be read or the output cannot be written.
+    """
+    # Here rather than at the top: matplotlib and scipy cost a second that other commands do not need.
+    from reports.html import render
+    from results.judge import judge
+    from results.store import RunFile
+
+    if not output.parent.is_dir():
+        raise UsageError(f"cannot write {output}: there is no folder {output.parent}")
+    with ExitStack() as stack:
+        runs = [stack.enter_context(RunFile.open(file)) for file in files]
+        html = render([(run, judge(run)) for run in runs])
+    part = output.with_name(output.name + ".part")
+    try:
+        part.write_text(html, "utf-8")
+        part.replace(output)
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror or error}") from error

@@ -1,0 +1,1 @@
+"""mtpbench measured by itself: ratios in one run, with intervals (`make bench`)."""
