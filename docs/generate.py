@@ -58,8 +58,8 @@ def schema_page() -> str:
 
 ## Tables (schema {schema.VERSION})
 
-SQLite, `application_id` 0x{schema.APPLICATION_ID:08X}, `user_version` {schema.VERSION}. Token ids are little-endian int32
-blobs; arrivals (ns, tokens) and steps (pass ns, total ns) are int64 pairs. Nothing in a run file is ever executed.
+SQLite, `application_id` 0x{schema.APPLICATION_ID:08X}, `user_version` {schema.VERSION}. Token ids are little-endian
+int32 blobs; arrivals (ns, tokens) and steps (pass ns, total ns) are int64 pairs. Nothing in a run file is ever executed.
 
 ```sql
 {schema.TABLES.strip()}
@@ -67,7 +67,8 @@ blobs; arrivals (ns, tokens) and steps (pass ns, total ns) are int64 pairs. Noth
 
 ## `show --json` (schema {verdicts.SCHEMA})
 
-The top level is a `RunVerdict`. Ratios are plain over speculative: above 1 is faster. `null` is unknown or not computed.
+The top level is a `RunVerdict`. Ratios are plain over speculative: above 1 is faster. `null` is unknown or not
+computed.
 
 {_fields(verdicts)}
 ## Records

@@ -75,7 +75,9 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  the outermost boundary: a bug of ours still gets one clear line
         if os.environ.get("MTPBENCH_DEBUG"):
             traceback.print_exc()
-        _one_line(f"internal error: {type(error).__name__}: {error} (`mtpbench --debug …` shows where; please report it)")
+        _one_line(
+            f"internal error: {type(error).__name__}: {error} (`mtpbench --debug …` shows where; please report it)"
+        )
         return INTERNAL
 
 

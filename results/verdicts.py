@@ -4,6 +4,7 @@ Plain dataclasses, turned into JSON by `as_json`; None means unknown or not comp
 Ratios are plain over speculative, so above 1 is faster.
 """
 
+import math
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
@@ -215,6 +216,6 @@ def as_json(value: Any) -> Any:
         return {str(k): as_json(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [as_json(v) for v in value]
-    if isinstance(value, float) and not (value == value and abs(value) != float("inf")):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -42,5 +42,3 @@ def measure(folder: Path) -> bool:
     held = seconds <= LIMIT_S and peak <= LIMIT_BYTES
     print(f"{'holds' if held else 'FALLS SHORT':<12} shown and reported in {seconds:.1f} s, {peak / 2**20:.0f} MiB")
     return held
-
-

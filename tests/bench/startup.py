@@ -27,10 +27,15 @@ def measure(run_file: Path) -> bool:
             f"(limit {LIMIT_S} s; {seconds / bare:.1f}x a bare interpreter's {bare:.3f} s; median of {RUNS})"
         )
     loaded = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", "import mtpbench.cli"], capture_output=True, text=True, check=True
+        [sys.executable, "-X", "importtime", "-c", "import mtpbench.cli"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stderr
     heavy = [name for name in ("torch", "pandas", "matplotlib") if f" {name}\n" in loaded]
-    print(f"{'holds' if not heavy else 'FALLS SHORT':<12} --help imports none of torch, pandas, matplotlib {heavy or ''}")
+    print(
+        f"{'holds' if not heavy else 'FALLS SHORT':<12} --help imports none of torch, pandas, matplotlib {heavy or ''}"
+    )
     return held and not heavy
 
 
