@@ -59,7 +59,8 @@ def schema_page() -> str:
 ## Tables (schema {schema.VERSION})
 
 SQLite, `application_id` 0x{schema.APPLICATION_ID:08X}, `user_version` {schema.VERSION}. Token ids are little-endian
-int32 blobs; arrivals (ns, tokens) and steps (pass ns, total ns) are int64 pairs. Nothing in a run file is ever executed.
+int32 blobs; arrivals (ns, tokens) and steps (pass ns, total ns) are int64 pairs. Nothing in a run file is ever
+executed.
 
 ```sql
 {schema.TABLES.strip()}

@@ -28,7 +28,8 @@ CREATE TABLE launch (
   failure_kind TEXT, failure_message TEXT, failure_detail TEXT);
 CREATE TABLE trial (
   id INTEGER PRIMARY KEY, cell_id INTEGER NOT NULL REFERENCES cell(id),
-  launch_id INTEGER NOT NULL REFERENCES launch(id), unit INTEGER NOT NULL, repeat INTEGER NOT NULL, half INTEGER NOT NULL, phase TEXT NOT NULL,
+  launch_id INTEGER NOT NULL REFERENCES launch(id),
+  unit INTEGER NOT NULL, repeat INTEGER NOT NULL, half INTEGER NOT NULL, phase TEXT NOT NULL,
   started_unix_ns INTEGER NOT NULL, wall_ns INTEGER NOT NULL, cpu_ns INTEGER,
   failure_kind TEXT, failure_message TEXT, failure_detail TEXT, flags TEXT NOT NULL);
 CREATE INDEX trial_cell ON trial (cell_id, phase, unit, repeat, half);
