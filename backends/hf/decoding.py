@@ -1,0 +1,212 @@
+"""A session over Transformers' `generate`: one call per request, with the draft method and length of that request.
+
+Nothing but the models lives from one call to the next. The drafter's settings have their place on the assistant
+(`generate` ignores them as arguments), so they are set anew for every call.
+"""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from itertools import accumulate
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+from transformers.generation.candidate_generator import CandidateGenerator
+
+from backends.base import Session
+from backends.hf import encoding
+from backends.hf.loading import Models
+from backends.hf.watching import Arrivals, Steps, clock_of, drafting, evidence
+from results.errors import UsageError
+from results.records import Arrival, Draft, Encoded, Generation, Json, Prompt, Request, TokenScore
+
+SCORED_AT_ONCE = 128
+"""Rows of logits turned into probabilities at a time: of 262,144 float32 each, 128 rows are 128 MiB."""
+
+
+class DecodingSession(Session):
+    """Plain, MTP, small-draft-model and prompt-lookup decoding over one loaded pair."""
+
+    def __init__(self, models: Models) -> None:
+        self.facts = models.facts
+        self._models = models
+
+    def release(self) -> None:
+        """Let go of the models; the session cannot be used after it."""
+        del self._models
+
+    def encode(self, text: str, *, chat: bool, thinking: bool) -> Encoded:
+        chat = chat and self.facts.chat_template
+        return encoding.encode(self._models.tokenizer, text, chat=chat, thinking=thinking)
+
+    def generate(self, prompts: Sequence[Prompt], request: Request) -> list[Generation]:
+        rows = [self._ids(prompt) for prompt in prompts]
+        self._refuse(rows, request)
+        target, device = self._models.target, self._models.device
+        arguments = {**self._batch(rows), **self._arm(request.draft), "generation_config": self._config(request)}
+        if request.sampling.seed is not None:
+            torch.manual_seed(request.sampling.seed)
+        arrivals = Arrivals()
+        made: list[CandidateGenerator] = []
+        steps = Steps(clock_of(device)) if request.capture == "rounds" else None
+        with ExitStack() as watch:
+            watch.enter_context(drafting(target, made, patch=None if steps is None else steps.patch))
+            if steps is not None:
+                watch.enter_context(steps.attached(target))
+            _drain(device)
+            sent = time.perf_counter_ns()
+            target.generate(**arguments, streamer=arrivals)
+            _drain(device)
+        seen: dict[str, Json] = evidence(request.draft, made)
+        peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+        return [
+            self._generation(row, index, request, sent, arrivals, steps, seen, peak) for index, row in enumerate(rows)
+        ]
+
+    @torch.no_grad()
+    def score(self, prompt: Prompt, continuation: Sequence[int]) -> list[TokenScore]:
+        if not continuation:
+            return []
+        ids = [*self._ids(prompt), *continuation]
+        self._refuse_length(len(ids))
+        inputs = torch.tensor([ids[:-1]], device=self._models.device)
+        logits = self._models.target(input_ids=inputs, use_cache=False, logits_to_keep=len(continuation)).logits[0]
+        scores: list[TokenScore] = []
+        for rows in logits.split(SCORED_AT_ONCE):
+            tokens = continuation[len(scores) : len(scores) + len(rows)]
+            scores += _scores(rows.float(), tokens, first=len(scores))
+        return scores
+
+    # ------------------------------------------------------------------------------------- what is asked
+
+    def _ids(self, prompt: Prompt) -> tuple[int, ...]:
+        if prompt.token_ids is not None:
+            return prompt.token_ids
+        assert prompt.text is not None  # a Prompt has one of the two
+        whole = self.encode(prompt.text, chat=False, thinking=False)
+        return whole.head + whole.content + whole.tail
+
+    def _refuse(self, rows: Sequence[Sequence[int]], request: Request) -> None:
+        if not rows:
+            raise ValueError("a batch needs at least one prompt")
+        if request.draft is not None and len(rows) > 1:
+            raise ValueError(f"Transformers speculates for one row at a time, not for a batch of {len(rows)}")
+        self._refuse_length(max(map(len, rows)) + request.max_new_tokens)
+        vocab, largest = self.facts.vocab_size, max(map(max, rows))
+        if vocab is not None and largest >= vocab:
+            raise UsageError(f"token id {largest} lies outside the target's vocabulary of {vocab:,}")
+
+    def _refuse_length(self, tokens: int) -> None:
+        limit = self.facts.context_limit
+        if limit is not None and tokens > limit:
+            raise UsageError(f"prompt and output are {tokens:,} tokens, the target takes {limit:,}; ask for fewer")
+
+    def _batch(self, rows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+        """Rows padded on the left to the longest one, with the mask that hides the padding."""
+        width, pad = max(map(len, rows)), self._models.pad
+        ids = [[pad] * (width - len(row)) + list(row) for row in rows]
+        mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
+        device = self._models.device
+        return {"input_ids": torch.tensor(ids, device=device), "attention_mask": torch.tensor(mask, device=device)}
+
+    def _arm(self, draft: Draft | None) -> dict[str, Any]:
+        if draft is None or draft.method == "prompt-lookup":
+            return {}
+        assistant = self._models.assistant
+        if draft.method not in ("mtp", "draft-model") or assistant is None:
+            raise ValueError(f"this session was not opened for {draft.method}: name it in EngineConfig.methods")
+        settings = {
+            "num_assistant_tokens": draft.length,
+            "num_assistant_tokens_schedule": "constant",
+            "assistant_confidence_threshold": 0.0,  # 0.4 by default, which would end a small draft model's drafts early
+        }
+        assistant.generation_config = GenerationConfig.from_dict(settings)
+        return {"assistant_model": assistant}
+
+    def _config(self, request: Request) -> GenerationConfig:
+        """Everything said explicitly: what is left out, `generate` fills from defaults that sample with top-k 50."""
+        sampling = request.sampling
+        settings: dict[str, Any] = {
+            "max_new_tokens": request.max_new_tokens,
+            "do_sample": sampling.temperature > 0,
+            "eos_token_id": None if request.ignore_eos else list(self._models.eos) or None,
+            "pad_token_id": self._models.pad,
+        }
+        if sampling.temperature > 0:
+            settings |= {
+                "temperature": sampling.temperature,
+                "top_k": sampling.top_k or 0,
+                "top_p": sampling.top_p or 1.0,
+            }
+        if request.draft is not None and request.draft.method == "prompt-lookup":
+            settings["prompt_lookup_num_tokens"] = request.draft.length
+        return GenerationConfig.from_dict(settings)
+
+    # -------------------------------------------------------------------------------------- what was seen
+
+    def _generation(
+        self,
+        prompt: Sequence[int],
+        row: int,
+        request: Request,
+        sent: int,
+        arrivals: Arrivals,
+        steps: Steps | None,
+        seen: dict[str, Json],
+        peak: int | None,
+    ) -> Generation:
+        chunks = _until_end(arrivals.of_row(row), () if request.ignore_eos else self._models.eos)
+        tokens = tuple(token for chunk in chunks for token in chunk)
+        times = arrivals.times[1:][: len(chunks)]
+        speculative = request.draft is not None
+        if speculative and steps is not None:
+            seen = seen | steps.prefill_drafts(chunks[0])
+        return Generation(
+            n_tokens=len(tokens),
+            token_ids=tokens,
+            text=str(self._models.tokenizer.decode(list(tokens), skip_special_tokens=True)),
+            arrivals=tuple(
+                Arrival(then - sent, so_far) for then, so_far in zip(times, accumulate(map(len, chunks)), strict=True)
+            ),
+            n_prefill=len(chunks[0]),
+            prompt_tokens=len(prompt),
+            rounds=steps.rounds(times, chunks) if speculative and steps is not None else None,
+            steps=steps.plain(times) if not speculative and steps is not None else None,
+            finish_reason="stop" if not request.ignore_eos and tokens[-1] in self._models.eos else "length",
+            cached_tokens=0,  # every call starts with an empty cache
+            peak_memory_bytes=peak,
+            statement=seen,
+        )
+
+
+def _until_end(chunks: Sequence[Sequence[int]], eos: Sequence[int]) -> list[list[int]]:
+    """The chunks up to the first token that ends the text, it included; in a batch, padding follows."""
+    kept: list[list[int]] = []
+    for chunk in chunks:
+        end = next((index + 1 for index, token in enumerate(chunk) if token in eos), None)
+        kept.append(list(chunk[:end]))
+        if end is not None:
+            break
+    return kept
+
+
+def _scores(logits: torch.Tensor, tokens: Sequence[int], first: int) -> list[TokenScore]:
+    """`logits` [tokens, vocabulary] in float32, row i judging tokens[i]; `first` is the position of row 0."""
+    chosen = torch.tensor(tokens, device=logits.device).unsqueeze(1)
+    best, best_ids = logits.max(dim=-1)
+    total = logits.logsumexp(dim=-1)
+    own = logits.gather(1, chosen).squeeze(1)
+    columns = (column.tolist() for column in (best_ids, own, best, own - total, best - total))
+    return [
+        TokenScore(first + index, token, *row)
+        for index, (token, row) in enumerate(zip(tokens, zip(*columns, strict=True), strict=True))
+    ]
+
+
+def _drain(device: torch.device) -> None:
+    """Wait until the device has done everything asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
