@@ -54,7 +54,7 @@ def problems(method: str, target: Config, assistant: Config | None) -> list[str]
         return []
     if assistant is None:
         return ["no assistant is named"]
-    kind = assistant.get("model_type")
+    kind = str(assistant.get("model_type"))
     if method == "draft-model":
         own = [f"the drafter is an MTP assistant ({kind}), which needs --method mtp"] if kind in FAMILIES else []
         return own + _differences(target, assistant, ("vocab_size",))

@@ -54,11 +54,15 @@ class DecodingSession(Session):
             watch.enter_context(drafting(target, made, patch=None if steps is None else steps.patch))
             if steps is not None:
                 watch.enter_context(steps.attached(target))
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
             _drain(device)
             sent = time.perf_counter_ns()
             target.generate(**arguments, streamer=arrivals)
             _drain(device)
-        seen: dict[str, Json] = evidence(request.draft, made)
+        seen = evidence(request.draft, made)
+        if steps is not None:
+            steps.agree_with(arrivals, speculative=request.draft is not None)
         peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
         return [
             self._generation(row, index, request, sent, arrivals, steps, seen, peak) for index, row in enumerate(rows)
@@ -90,8 +94,11 @@ class DecodingSession(Session):
     def _refuse(self, rows: Sequence[Sequence[int]], request: Request) -> None:
         if not rows:
             raise ValueError("a batch needs at least one prompt")
-        if request.draft is not None and len(rows) > 1:
-            raise ValueError(f"Transformers speculates for one row at a time, not for a batch of {len(rows)}")
+        if request.draft is not None:
+            if request.draft.method not in self._models.methods:
+                raise ValueError(f"this session was opened for {self._models.methods}, not {request.draft.method!r}")
+            if len(rows) > 1:
+                raise ValueError(f"Transformers speculates for one row at a time, not for a batch of {len(rows)}")
         self._refuse_length(max(map(len, rows)) + request.max_new_tokens)
         vocab, largest = self.facts.vocab_size, max(map(max, rows))
         if vocab is not None and largest >= vocab:
@@ -114,8 +121,7 @@ class DecodingSession(Session):
         if draft is None or draft.method == "prompt-lookup":
             return {}
         assistant = self._models.assistant
-        if draft.method not in ("mtp", "draft-model") or assistant is None:
-            raise ValueError(f"this session was not opened for {draft.method}: name it in EngineConfig.methods")
+        assert assistant is not None  # loaded wherever a method needs one
         settings = {
             "num_assistant_tokens": draft.length,
             "num_assistant_tokens_schedule": "constant",

@@ -52,6 +52,8 @@ class Models:
     target: Model
     assistant: Model | None
     tokenizer: PreTrainedTokenizerBase
+    methods: tuple[str, ...]
+    """Draft methods the pair was loaded for."""
     device: torch.device
     eos: tuple[int, ...]
     """Tokens that end a text, as the checkpoint says."""
@@ -131,7 +133,7 @@ def _load(
     pad = next(iter((*_ids(target.generation_config.pad_token_id), *eos, 0)))
     # A checkpoint's own sampling settings and penalties would leak into every call through this attribute.
     target.generation_config = GenerationConfig.from_dict({})
-    return Models(target, assistant, tokenizer, device, eos, pad, facts)
+    return Models(target, assistant, tokenizer, engine.methods, device, eos, pad, facts)
 
 
 def _model(name: str, device: torch.device, **arguments: Any) -> Model:

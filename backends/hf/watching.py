@@ -180,12 +180,18 @@ class Steps:
     def _after(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
         self._passes.append(_Span(self._began, self._clock.mark()))
 
+    def agree_with(self, arrivals: Arrivals, *, speculative: bool) -> None:
+        """Raises RuntimeError unless every step made one target pass, one arrival and, if it drafts, one proposal."""
+        steps = len(arrivals.chunks) - 1
+        late = len(self._passes) - steps  # on MPS, plain decoding notices the end one pass late and drops that pass
+        if late not in (0, 1) or len(self._proposals) != steps * speculative:
+            raise RuntimeError(f"{steps} arrivals, {len(self._passes)} target passes, {len(self._proposals)} proposals")
+
     def plain(self, times: Sequence[int]) -> tuple[PlainStep, ...]:
-        """Steps after the prefill; `times` are the arrivals of the prefill's token and of every later one."""
-        self._agree(len(times))
+        """Steps of a row after the prefill; `times`: when the prefill's token and every later one of it arrived."""
         return tuple(
             PlainStep(pass_ns=self._ns(span), total_ns=now - then)
-            for span, (then, now) in zip(self._passes[1:], pairwise(times), strict=True)
+            for span, (then, now) in zip(self._passes[1:], pairwise(times), strict=False)  # other rows may go on
         )
 
     def rounds(self, times: Sequence[int], chunks: Sequence[Sequence[int]]) -> tuple[Round, ...]:
@@ -194,9 +200,6 @@ class Steps:
         accepted: drafts that reached the output. The runtime's own count is one too low where EOS or the length
         limit cut a round inside its drafts, because it takes the last token for the target's own.
         """
-        self._agree(len(times))
-        if len(self._proposals) != len(self._passes):
-            raise RuntimeError(f"{len(self._passes)} target passes, but {len(self._proposals)} drafts")
         steps = zip(pairwise(times), chunks[1:], self._proposals[1:], self._passes[1:], self._widths[1:], strict=True)
         return tuple(self._round(*step) for step in steps)
 
@@ -219,10 +222,6 @@ class Steps:
         """Drafts verified together with the prompt (prompt lookup, a small draft model): no round, but told."""
         drafts = self._proposals[0].drafts
         return {"prefill_drafted": len(drafts), "prefill_accepted": common_prefix(drafts, chunk)}
-
-    def _agree(self, arrivals: int) -> None:
-        if not len(self._passes) == len(self._widths) == arrivals:
-            raise RuntimeError(f"{len(self._passes)} target passes, but tokens arrived {arrivals} times")
 
     def _ns(self, span: _Span) -> int:
         return self._clock.between(span.begin, span.end)
