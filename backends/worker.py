@@ -10,7 +10,9 @@ Timing: after an engine is up, everything it made is taken out of the collector'
 collector is off while a generation runs, so that no collection falls into a measured call; it runs between calls.
 """
 
+import faulthandler
 import gc
+import io
 import os
 import queue
 import signal
@@ -149,6 +151,9 @@ def _lines(fd: int) -> Iterator[bytes]:
 
 def main(arguments: list[str]) -> None:
     name, request_fd, reply_fd = arguments
+    faulthandler.enable()  # a crash of the runtime leaves its stack in the log
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # and what it printed before
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
     with os.fdopen(int(reply_fd), "wb") as replies:
