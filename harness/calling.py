@@ -1,0 +1,64 @@
+"""One call of an engine: the reply, or why there is none, and what else the machine did meanwhile."""
+
+import time
+from dataclasses import dataclass, replace
+
+from backends.protocol import Generate
+from harness.client import CallFailed
+from harness.fleet import Running
+from harness.order import Call, sampling_seed
+from harness.plan import Group
+from harness.sweep import Sweep
+from harness.telemetry import Reading
+from results.records import INSTRUMENTED, Failure, Generation, Prompt, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a call."""
+
+    generations: tuple[Generation, ...]
+    """One per prompt; none where it failed."""
+    started_unix_ns: int
+    wall_ns: int
+    cpu_ns: int | None
+    reading: Reading
+    failure: Failure | None = None
+    worker_lost: bool = False
+
+
+def request(sweep: Sweep, group: Group, step: Call, unit: int, repeat: int) -> Request:
+    """What a call asks for: the arm, instruments or none, and a seed of its own where it samples."""
+    sampling = step.arm.cell.sampling
+    if sampling.temperature > 0:
+        sampling = replace(sampling, seed=sampling_seed(sweep.seed, group, unit, repeat, step))
+    return Request(
+        max_new_tokens=sweep.output_tokens,
+        draft=step.arm.cell.draft,
+        sampling=sampling,
+        ignore_eos=sweep.ignore_eos,
+        capture="rounds" if step.phase == INSTRUMENTED else "timing",
+    )
+
+
+def call(running: Running, prompts: tuple[Prompt, ...], request: Request, timeout_s: float) -> Answer:
+    """Decode one batch. The worker's own clock counts; of a call that failed, ours."""
+    started, clock = time.time_ns(), time.perf_counter_ns()
+    running.monitor.begin()
+    try:
+        reply = running.worker.ask(Generate(prompts, request), timeout_s)
+    except CallFailed as error:
+        wall = time.perf_counter_ns() - clock
+        return Answer((), started, wall, None, running.monitor.end(), error.failure, worker_lost=not error.alive)
+    reading = running.monitor.end()
+    if len(reply.generations) != len(prompts):
+        failure = Failure(
+            "error", f"{len(prompts)} prompts were sent and {len(reply.generations)} generations came back"
+        )
+        return Answer((), reply.started_unix_ns, reply.wall_ns, reply.cpu_ns, reading, failure)
+    return Answer(reply.generations, reply.started_unix_ns, reply.wall_ns, reply.cpu_ns, reading)
+
+
+def refused(why: str) -> Answer:
+    """A call that was not made."""
+    return Answer((), time.time_ns(), 0, None, Reading({}, ()), Failure("refused", why))

@@ -1,0 +1,122 @@
+"""The run file as the runner sees it: what is stored as it happens, and what an earlier session has left.
+
+A run is resumed under the same plan, with the same prompts and the same model files, or not at all.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from harness import order
+from harness.plan import Group
+from results.errors import UsageError
+from results.evidence import Evidence
+from results.records import HEADLINE, WARMUP, Cell, Generation, Launch, Prompt, SessionFacts, Trial
+from results.speedup import Visit
+from results.store import RunWriter
+
+_Step = tuple[int, int, str]
+"""(cell id, half, phase): one call of a block."""
+
+
+class Journal:
+    """Adds records, each once, and knows which blocks are complete."""
+
+    def __init__(self, writer: RunWriter) -> None:
+        """Takes in what the file holds already; a new file holds nothing."""
+        self._writer = writer
+        self.path = writer.path
+        file = writer.file
+        self._cells = {_asked(cell): (cell_id, cell) for cell_id, cell in file.cells().items()}
+        self._prompts = {prompt: prompt_id for prompt_id, prompt in file.prompts().items()}
+        self._launches = list(file.launches().values())
+        self._steps: dict[tuple[int, int, int], list[_Step]] = defaultdict(list)
+        groups = {cell_id: cell.group for cell_id, cell in file.cells().items()}
+        for _, trial in file.trials():
+            if trial.phase != WARMUP:
+                block = (groups[trial.cell_id], trial.unit, trial.repeat)
+                self._steps[block].append((trial.cell_id, trial.half, trial.phase))
+        self.resumed = bool(self._steps)
+        """An earlier session has measured something."""
+        self.trials = 0
+        """Calls of blocks stored by this session."""
+
+    def cell(self, cell: Cell, facts: SessionFacts | None = None) -> tuple[int, Cell]:
+        """The cell's id and the cell as stored: with the dtype and device that really compute, once known."""
+        key = _asked(cell)
+        known = replace(cell, dtype=facts.dtype, device=facts.device) if facts else cell
+        if key not in self._cells:
+            if self.resumed:
+                raise UsageError(f"{self.path}: was planned differently; start a new run instead of --resume")
+            self._cells[key] = (self._writer.add_cell(known), known)
+        stored = self._cells[key][1]
+        if facts and (
+            _moved(stored.dtype, cell.dtype, facts.dtype) or _moved(stored.device, cell.device, facts.device)
+        ):
+            raise UsageError(
+                f"{self.path}: was measured in {stored.dtype} on {stored.device}, and here it would be {facts.dtype} "
+                f"on {facts.device}; start a new run instead of --resume"
+            )
+        return self._cells[key]
+
+    def prompt(self, prompt: Prompt) -> int:
+        """The prompt's id."""
+        if prompt not in self._prompts:
+            if self.resumed:
+                raise UsageError(
+                    f"{self.path}: was measured with other prompts than {prompt.key} is now (workload or tokenizer "
+                    "changed); start a new run instead of --resume"
+                )
+            self._prompts[prompt] = self._writer.add_prompt(prompt)
+        return self._prompts[prompt]
+
+    def launch(self, launch: Launch) -> int:
+        """Stores a launch. Raises UsageError where the same pair had other model files before."""
+        for earlier in self._launches:
+            same = (earlier.backend, earlier.pair) == (launch.backend, launch.pair)
+            if same and earlier.facts and launch.facts and earlier.facts.files != launch.facts.files:
+                raise UsageError(
+                    f"{self.path}: the model files of {launch.pair} are not those that were measured; start a new run "
+                    "instead of --resume"
+                )
+        self._launches.append(launch)
+        return self._writer.add_launch(launch)
+
+    def trial(
+        self, trial: Trial, generations: Sequence[tuple[int, Generation]], telemetry: Mapping[str, float]
+    ) -> None:
+        """Stores a call; it is safe on disk when this returns."""
+        self._writer.add_trial(trial, generations, telemetry)
+        self.trials += trial.phase != WARMUP
+
+    def stopped(self, group: Group, why: str) -> None:
+        """Stores why measuring a group ended."""
+        self._writer.set_stopped(group.number, why)
+
+    def has_block(self, seed: int, group: Group, unit: int, repeat: int) -> bool:
+        """Whether an earlier session completed this block: its last calls are the whole block, in order."""
+        steps = self._steps.get((group.number, unit, repeat), [])
+        calls = order.block(seed, group, unit, repeat)
+        return steps[-len(calls) :] == [(self.cell(c.arm.cell)[0], c.half, c.phase) for c in calls]
+
+    def visits(self) -> Iterator[tuple[int, Visit]]:
+        """(cell id, headline visit) of every call of earlier sessions that gave a timing."""
+        if not self.resumed:
+            return
+        evidence = Evidence.of(self._writer.file)
+        trials = evidence.trials
+        for index, timing in enumerate(evidence.timings):
+            if timing is not None and trials.phase[index] == HEADLINE:
+                place = (trials.unit, trials.repeat, trials.half, trials.launch)
+                unit, repeat, half, launch = (int(column[index]) for column in place)
+                yield int(trials.cell[index]), Visit(unit, repeat, half, launch, timing)
+
+
+def _asked(cell: Cell) -> Cell:
+    """The cell without what is only known once its engine is up."""
+    return replace(cell, dtype="", device="")
+
+
+def _moved(stored: str, asked: str, now: str) -> bool:
+    """What was measured is neither what is there now, nor (where the engine never came up) still as it was asked."""
+    return stored not in (asked, now)

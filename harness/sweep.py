@@ -1,0 +1,209 @@
+"""A sweep: what is to be measured, as a person wrote it in a TOML file and in flags, checked.
+
+Every mistake is one UsageError line that names the file or flag, the key, the value and what was expected.
+"""
+
+import re
+import reprlib
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+
+from harness import values
+from results.errors import RunFileError, UsageError
+
+EMBEDDED = "demo"
+"""The sweep of `mtpbench run` without arguments, and the pair that it measures."""
+
+REMOTE_CODE = "trust_remote_code"
+
+_FLAGS = {
+    "backends": "-b",
+    "pairs": "-m",
+    "draft_lengths": "-k",
+    "batch_sizes": "-B",
+    "prompt_tokens": "-p",
+    "output_tokens": "-n",
+    "workloads": "-w",
+    "methods": "--method",
+    "backend": "-o",
+}
+
+Count = Annotated[int, BeforeValidator(values.whole), Field(ge=1)]
+Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(values.wholes)]
+Names = Annotated[tuple[str, ...], BeforeValidator(values.names)]
+Seconds = Annotated[float, BeforeValidator(values.seconds), Field(gt=0)]
+
+
+class Sweep(BaseModel):
+    """What to measure. The keys of a sweep file are these fields; their descriptions are what errors quote."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str = Field("run", pattern=r"^[\w][\w.-]*$", description="a word for the run file's name")
+    backends: Names = Field(("transformers",), description='names of backends, such as ["transformers"]')
+    pairs: Names = Field((EMBEDDED,), description="names of pairs, or TARGET:ASSISTANT as hub ids or local folders")
+    methods: Names = Field(("mtp",), description='draft methods, such as ["mtp", "prompt-lookup"]')
+    draft_lengths: Counts = Field(
+        (1, 2, 3, 4, 5, 6), description='draft lengths of at least 1, such as "1-6" or "1,2,4"'
+    )
+    batch_sizes: Counts = Field((1,), description='batch sizes of at least 1, such as "1,4"')
+    prompt_tokens: Annotated[tuple[Annotated[int, Field(ge=1)] | None, ...], BeforeValidator(values.lengths)] = Field(
+        (None,), description='prompt lengths in tokens of at least 1, such as "64,256", or "own"'
+    )
+    output_tokens: Count = Field(128, description="a number of new tokens of at least 1")
+    workloads: Names = Field(("mixed",), description="names of workloads, or paths of JSONL or text files")
+    prompts: Count = Field(24, description="a number of units (batches of prompts) of at least 1")
+    categories: Annotated[tuple[str, ...], BeforeValidator(lambda v: values.names(v) if v else ())] = Field(
+        (), description="names of prompt categories; none means all"
+    )
+    raw: bool = Field(False, description="true or false (true: no chat template)")
+    thinking: bool = Field(False, description="true or false (true: the template's thinking mode)")
+    temperature: Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(values.numbers)] = Field(
+        (0.0,), description='temperatures of at least 0, such as 0 or "0,0.8"'
+    )
+    top_k: Count | None = Field(None, description="a whole number of at least 1")
+    top_p: Annotated[float, BeforeValidator(values.number), Field(gt=0, le=1)] | None = Field(
+        None, description="a share above 0 and up to 1"
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto, float32, bfloat16 or float16"
+    )
+    device: str = Field("auto", min_length=1, description="auto, cpu, cuda, cuda:1, mps, …")
+    threads: Count | None = Field(None, description="a number of CPU threads of at least 1")
+    backend: dict[str, dict[str, JsonValue]] = Field(
+        {}, description="a table of options per backend: [backend.NAME], or -o NAME.option=value"
+    )
+    ignore_eos: bool = Field(False, description="true or false (true: run past the natural end)")
+    precision: Annotated[float, BeforeValidator(values.fraction), Field(gt=0, lt=1)] | None = Field(
+        None, description="the half-width of the speed-up interval to stop at, such as 2%"
+    )
+    time_budget: Seconds | None = Field(None, description="how long the whole measurement may take, such as 5m or 90s")
+    repeats: Count | None = Field(None, description="a number of visits to every unit of at least 1")
+    seed: Annotated[int, BeforeValidator(values.whole)] = Field(0, description="a whole number")
+    warmup: Count = Field(5, description="the most warm-up calls of an arm, at least 1")
+    start_timeout: Seconds = Field(1800.0, description="how long an engine may take to come up, such as 30m")
+    trial_timeout: Seconds = Field(600.0, description="how long one call may take, such as 10m")
+    trust_remote_code: bool = Field(False, description="true or false, from the command line only")
+
+    def describe(self) -> dict[str, Any]:
+        """The sweep as JSON, for the run file's manifest; `from_manifest` rebuilds it."""
+        return self.model_dump(mode="json")
+
+
+def load(path: Path | None, overrides: Mapping[str, object]) -> Sweep:
+    """The sweep of a file, with flags set over it.
+
+    path: None starts from the embedded demo sweep where no other pair than the demo pair is named, and
+        from the defaults of `Sweep` elsewhere.
+    overrides: field -> value; None and empty lists mean that the flag was not given. `backend` is a list of
+        `NAME.option=value`.
+    Raises UsageError.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None and value not in ([], ())}
+    if path is None and given.get("pairs", EMBEDDED) in (EMBEDDED, [EMBEDDED], (EMBEDDED,)):
+        path = Path(str(files("harness") / "sweeps" / f"{EMBEDDED}.toml"))
+    table = {} if path is None else _read(path)
+    if path is not None:
+        table.setdefault("name", re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") or "run")
+    options = given.pop("backend", ())
+    merged = {**table, **given}
+    if options:
+        merged["backend"] = _with_options(table.get("backend", {}), options)
+    return _checked(merged, path, given.keys() | ({"backend"} if options else set()))
+
+
+def from_manifest(stored: object, overrides: Mapping[str, object], source: Path) -> Sweep:
+    """The sweep that a run file was measured with, for resuming.
+
+    overrides: how long to go on (`precision`, `time_budget`, `repeats`) and `trust_remote_code`, which a
+        run file can never grant: it may come from anyone.
+    Raises UsageError.
+    """
+    if not isinstance(stored, dict):
+        raise RunFileError(f"{source}: holds no sweep, so it cannot be resumed")
+    given = {key: value for key, value in overrides.items() if value is not None and value not in ([], ())}
+    fixed = given.keys() - {"precision", "time_budget", "repeats", REMOTE_CODE}
+    if fixed:
+        raise UsageError(
+            f"{_flag(min(fixed))}: a resumed run keeps its sweep; only --precision, --time-budget and --repeats "
+            "may change"
+        )
+    return _checked({**stored, REMOTE_CODE: False, **given}, source, given.keys())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such sweep file") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a TOML file: {error}") from error
+    if REMOTE_CODE in table:
+        raise UsageError(
+            f"{path}: {REMOTE_CODE}: a sweep file cannot allow a model's own code to run; pass --trust-remote-code "
+            "if you have read that code"
+        )
+    return table
+
+
+def _with_options(table: object, options: object) -> object:
+    """The file's [backend.NAME] tables with every `NAME.option=value` set over them."""
+    merged = {name: dict(inner) for name, inner in table.items()} if isinstance(table, dict) else {}
+    for text in options if isinstance(options, list | tuple) else [options]:
+        try:
+            name, key, value = values.option(str(text))
+        except ValueError as error:
+            raise UsageError(f"-o {text}: expected BACKEND.option=value, such as vllm.max_num_seqs=8") from error
+        merged.setdefault(name, {})[key] = value
+    return merged
+
+
+def _checked(table: dict[str, Any], path: Path | None, from_flags: Iterable[str]) -> Sweep:
+    """The validated sweep, or the first mistake as one line."""
+    flags = set(from_flags)
+
+    def place(key: str, value: object = None) -> str:
+        shown = "" if value is None else reprlib.repr(value)
+        if key in flags or path is None:
+            return f"{_flag(key)} {shown}".rstrip()
+        return f"{path}: {key} = {shown}" if shown else f"{path}: {key}"
+
+    try:
+        sweep = Sweep.model_validate(table)
+    except ValidationError as error:
+        key = str(error.errors()[0]["loc"][0])
+        field = Sweep.model_fields.get(key)
+        if field is None:
+            near = get_close_matches(key, Sweep.model_fields, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(Sweep.model_fields)}"
+            raise UsageError(f"{place(key)}: no such key; {hint}") from error
+        raise UsageError(f"{place(key, table[key])}: expected {field.description}") from error
+    for name, options in sweep.backend.items():
+        if name not in sweep.backends:
+            raise UsageError(f"{place('backend')}: options for {name}, not one of {', '.join(sweep.backends)}")
+        if _asks_for_remote_code(options):
+            raise UsageError(
+                f"{place('backend')}: {name}.{REMOTE_CODE}: only the flag --trust-remote-code can allow that"
+            )
+    return sweep
+
+
+def _asks_for_remote_code(options: object) -> bool:
+    if isinstance(options, dict):
+        return any(
+            str(key).strip("-").replace("-", "_").lower() == REMOTE_CODE or _asks_for_remote_code(value)
+            for key, value in options.items()
+        )
+    return isinstance(options, list) and any(_asks_for_remote_code(item) for item in options)
+
+
+def _flag(key: str) -> str:
+    return _FLAGS.get(key, "--" + key.replace("_", "-"))
