@@ -1,0 +1,107 @@
+"""What a reader must know before trusting a run's figures, one line each."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from results import validity
+from results.arm import Arm
+from results.columns import ABSENT
+from results.evidence import Evidence
+from results.records import WARMUP
+from results.verdicts import CellVerdict
+
+FEW_UNITS = 20
+"""METHOD section 3: intervals are trusted from here on."""
+LOOPING = 0.5
+WIDE_AA = 0.03
+MANY_FLAGGED = 0.1
+MANY_LEFT_OUT = 0.2
+COSTLY_INSTRUMENTS = 0.1
+SPINNING = 1.5
+"""CPU time over wall time and threads."""
+
+Judged = Sequence[tuple[Sequence[Arm], Sequence[CellVerdict]]]
+"""Per group: its speculative arms, and the verdict on each."""
+
+
+def of_run(state: str, evidence: Evidence, groups: Judged) -> list[str]:
+    """All remarks on a run, the general ones first."""
+    found = list(_of_trials(state, evidence))
+    for arms, cells in groups:
+        measured = [cell for cell in cells if cell.speedup]
+        if measured:
+            found += [f"{_name(cells[0])}: {remark}" for remark in _of_group(arms, measured)]
+    return found
+
+
+def _name(cell: CellVerdict) -> str:
+    prompt = "" if cell.prompt_tokens is None else f", {cell.prompt_tokens} prompt tokens"
+    batch = "" if cell.batch_size == 1 else f", batch {cell.batch_size}"
+    return f"{cell.backend} {cell.pair}{prompt}{batch}"
+
+
+def _of_trials(state: str, evidence: Evidence) -> Iterator[str]:
+    if state != "finished":
+        yield f"the run is {state}: figures are of what was measured until now"
+    flags = evidence.trials.flags
+    counted = [trial for trial in flags if evidence.trials.phase[trial] != WARMUP]
+    total = int((evidence.trials.phase != WARMUP).sum())
+    if counted and len(counted) >= MANY_FLAGGED * total:
+        kinds = Counter(flag for trial in counted for flag in flags[trial]).most_common()
+        named = ", ".join(f"{flag} {count}" for flag, count in kinds)
+        yield f"{len(counted)} of {total} trials are flagged ({named}): free the machine and measure again"
+
+
+def _of_group(arms: Sequence[Arm], cells: Sequence[CellVerdict]) -> Iterator[str]:
+    units = min(cell.n_units for cell in cells)
+    if units < FEW_UNITS:
+        yield f"{units} units with a ratio: intervals are trusted from {FEW_UNITS} on"
+    aa = cells[0].aa
+    if aa is None:
+        yield "no A/A arm was timed: no effect can be called distinguishable from noise"
+    elif (reach := max(1 - aa.low, aa.high - 1)) > WIDE_AA:
+        yield f"plain decoding against itself differs by up to {reach:.1%}: smaller effects are noise here"
+    distinct = [cell.distinct_4grams for cell in cells if cell.distinct_4grams is not None]
+    if distinct and min(distinct) < LOOPING:
+        yield f"the output loops (as little as {min(distinct):.0%} of its 4-grams differ), which flatters acceptance"
+    short = [f"k = {c.draft_length}" for c in cells if c.acceptance and _left_out(c) > MANY_LEFT_OUT]
+    if short:
+        yield f"over {MANY_LEFT_OUT:.0%} of rounds were cut or drafted fewer than k tokens ({', '.join(short)})"
+    if cells[0].temperature == 0:
+        yield from _unlike_instrumented(arms)
+    yield from _other_prompt_length(arms)
+    costs = [c.costs.instrumented_over_headline for c in cells if c.costs and c.costs.instrumented_over_headline]
+    if costs and max(costs) > 1 + COSTLY_INSTRUMENTS:
+        yield f"the instrumented pass takes up to {max(costs) - 1:.0%} longer: step costs are overstated by as much"
+    yield from _spinning(arms, cells)
+
+
+def _left_out(cell: CellVerdict) -> float:
+    found = cell.acceptance
+    return found.rounds_left_out / (found.rounds + found.rounds_left_out) if found else 0.0
+
+
+def _unlike_instrumented(arms: Sequence[Arm]) -> Iterator[str]:
+    differing = {arm.k: found for arm in arms if (found := validity.units_unlike_instrumented(arm))[0]}
+    if differing:
+        named = ", ".join(f"{units} of {of} units at k = {k}" for k, (units, of) in sorted(differing.items()))
+        yield f"greedy output of headline and instrumented pass differs ({named}): acceptance is of other texts"
+
+
+def _other_prompt_length(arms: Sequence[Arm]) -> Iterator[str]:
+    for arm in arms:
+        counted, asked = arm.evidence.rows.prompt_tokens[arm.rows], arm.cell.prompt_tokens
+        other = np.unique(counted[(counted != ABSENT) & (counted != asked)]).tolist() if asked is not None else []
+        if other:
+            yield f"the runtime counts {other[0]} prompt tokens where {asked} were asked for"
+            return
+
+
+def _spinning(arms: Sequence[Arm], cells: Sequence[CellVerdict]) -> Iterator[str]:
+    threads = [launch.facts.threads for launch in arms[0].evidence.launches.values() if launch.facts]
+    known = [count for count in threads if count]
+    ratios = [c.speculative.cpu_over_wall for c in cells if c.speculative and c.speculative.cpu_over_wall]
+    if known and ratios and max(ratios) > SPINNING * max(known):
+        yield f"CPU time is {max(ratios):.1f} times wall time with {max(known)} threads: threads spin or contend"

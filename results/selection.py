@@ -1,0 +1,54 @@
+"""Judging the best of several arms for having been chosen: simultaneous (max-T) intervals (METHOD section 3)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from results import speedup
+from results.intervals import max_t_quantile
+from results.metrics import Floats
+from results.speedup import Effects
+from results.verdicts import Interval
+
+SHARED_PLAIN = 0.5
+"""Correlation of what a launch adds to two arms: both ratios have the plain arm in them, and more is not assumed."""
+MIN_UNITS = 3
+"""Fewer units give no correlation."""
+
+
+def adjusted(arms: Mapping[int, Effects], confidence: float) -> dict[int, Interval | None]:
+    """New-prompts intervals that all hold at once, so that the largest may be picked; None where an arm has none.
+
+    Each part of an arm's variance gets the quantile of the largest |T| over all arms instead of Student's: with the
+    arms' correlation over units for the part that prompts add, with `SHARED_PLAIN` for the part that launches add,
+    and with the fewest degrees of freedom that any arm has.
+    """
+    parts = {arm: found for arm, e in arms.items() if (found := speedup.new_prompts(e))}
+    if not parts:
+        return dict.fromkeys(arms)
+    count = len(parts)
+    launches = np.full((count, count), SHARED_PLAIN) + (1 - SHARED_PLAIN) * np.eye(count)
+    correlations = (_correlation([arms[arm] for arm in parts]), launches)
+    quantiles = [
+        max_t_quantile(min(df), correlation, confidence)
+        for correlation, position in zip(correlations, range(2), strict=True)
+        if (df := [found[position].df for found in parts.values() if position < len(found)])
+    ]
+    return {
+        arm: speedup.interval(arms[arm], parts[arm], quantiles[: len(parts[arm])]) if arm in parts else None
+        for arm in arms
+    }
+
+
+def _correlation(arms: list[Effects]) -> Floats:
+    """(arms, arms): of the effects, over the units that all arms have; none where these are too few."""
+    shared = set.intersection(*(set(e.units.tolist()) for e in arms))
+    if len(shared) < MIN_UNITS:
+        return np.eye(len(arms))
+    values = np.stack([e.per_unit[np.isin(e.units, list(shared))] for e in arms])
+    values = values - values.mean(axis=1, keepdims=True)
+    size = np.sqrt((values**2).sum(axis=1))
+    values = values / np.where(size > 0, size, 1)[:, None]
+    correlation: Floats = values @ values.T
+    np.fill_diagonal(correlation, 1.0)
+    return correlation

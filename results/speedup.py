@@ -1,0 +1,263 @@
+"""Paired speed-up and its intervals (METHOD section 3).
+
+The effect of a visit is log(plain / arm) of the same unit, repeat and half of a mirrored block. A unit's effect is
+the mean over its visits, the speed-up is exp(mean over units), every unit weighing the same.
+
+    these prompts   The units are fixed; what varies is noise. Over launches: t over the means of launches that saw the
+                    same units. Within one launch: t over whole passes, where at least `MIN_PASSES` were made; else the
+                    variance of block means within units, pooled (df by Satterthwaite); else, with one block a unit,
+                    that of the differences between its mirrored halves.
+    new prompts     The units are a sample: their variance / units, plus, over launches, that of launches / launches;
+                    each part with its own t quantile (`intervals.half_width`).
+
+`tests/statistics` shows the coverage of each of these, drift, autocorrelated noise and outliers included.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from results.intervals import Part, half_width, t_quantile
+from results.metrics import Floats, Ints, Timing, tokens_per_s
+from results.verdicts import Interval, Speedup
+
+MIN_PASSES = 5
+"""Whole passes over the units from which their means are trusted alone: they allow for noise that units of one pass
+share, at the price of few degrees of freedom."""
+COVERS = 0.8
+"""A launch, or a pass, counts as one if it saw this share of the units."""
+
+
+class Visit(NamedTuple):
+    """One headline trial that gave a timing."""
+
+    unit: int
+    repeat: int
+    half: int
+    launch: int
+    timing: Timing
+
+
+Pairs = list[tuple[Visit, Visit]]
+
+
+def pair(plain: Iterable[Visit], arm: Iterable[Visit]) -> Pairs:
+    """(plain, arm) visits of the same unit, repeat and half.
+
+    Where a launch served both arms, both visits must be of the same launch (a run that was resumed in the middle of a
+    block leaves pairs that are not). Where each arm has launches of its own, any two will do.
+    """
+    visits = {(v.unit, v.repeat, v.half): v for v in plain}
+    arm = list(arm)
+    shared = {v.launch for v in visits.values()} & {v.launch for v in arm}
+    found = ((visits.get((v.unit, v.repeat, v.half)), v) for v in arm)
+    return [(p, v) for p, v in found if p is not None and (p.launch == v.launch or not shared)]
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """Log ratios plain / arm of every visit, arranged as the design is; NaN where a visit is missing."""
+
+    units: Ints
+    """(units,), ascending: those with at least one ratio."""
+    halves: NDArray[np.float64]
+    """(units, blocks, 2). A block of this array is one (launch, repeat): one pass over the units."""
+    launch: Ints
+    """(blocks,): which launch each belongs to, numbered from 0."""
+
+    @cached_property
+    def blocks(self) -> Floats:
+        """(units, blocks): means over halves."""
+        return _mean(self.halves, axis=2)
+
+    @cached_property
+    def launches(self) -> Floats:
+        """(units, launches): means over blocks."""
+        parts = [_mean(self.blocks[:, self.launch == i], axis=1) for i in range(self.launch.max() + 1)]
+        return np.stack(parts, axis=1)
+
+    @cached_property
+    def crossed_launches(self) -> Floats:
+        """(units seen by all of them, launches that cover the units)."""
+        return _crossed(self.launches)
+
+    @property
+    def over_launches(self) -> bool:
+        """At least two launches cover the units, so that what a launch adds can be told from what a prompt adds."""
+        return int(self.crossed_launches.shape[1]) >= 2
+
+    @cached_property
+    def per_unit(self) -> Floats:
+        """(units,): the effect of each."""
+        return _mean(self.launches if self.over_launches else self.blocks, axis=1)
+
+
+def effects(pairs: Pairs, value: Callable[[Timing], float | None] = lambda timing: timing.tpot_ns) -> Effects | None:
+    """Arrange the log ratios of `value`; None if no pair has a ratio."""
+    ratios = [
+        (p.unit, (p.launch, v.launch, v.repeat), v.half, math.log(a / b))
+        for p, v in pairs
+        if (a := value(p.timing)) and (b := value(v.timing))
+    ]
+    if not ratios:
+        return None
+    units = {unit: i for i, unit in enumerate(sorted({unit for unit, *_ in ratios}))}
+    blocks = {block: i for i, block in enumerate(sorted({block for _, block, *_ in ratios}))}
+    launches = {launch: i for i, launch in enumerate(sorted({block[:2] for block in blocks}))}
+    halves = np.full((len(units), len(blocks), 2), np.nan)
+    for unit, block, half, ratio in ratios:
+        halves[units[unit], blocks[block], half] = ratio
+    return Effects(np.array(list(units)), halves, np.array([launches[block[:2]] for block in blocks]))
+
+
+def point(e: Effects) -> float:
+    """The log speed-up."""
+    return float(e.per_unit.mean())
+
+
+def these_prompts(e: Effects) -> Part | None:
+    """Variance of the log speed-up if these very units were measured again; None with a single visit to each."""
+    if e.over_launches:
+        return _part(e.crossed_launches.mean(axis=0))
+    passes = _crossed(e.blocks)
+    if passes.shape[1] >= MIN_PASSES:
+        return _part(passes.mean(axis=0))
+    return _within_units(e)
+
+
+def new_prompts(e: Effects) -> list[Part]:
+    """Variance of the log speed-up if other units like these were measured, in parts; empty with fewer than two."""
+    if len(e.units) < 2:
+        return []
+    launches = [_part(e.crossed_launches.mean(axis=0))] if e.over_launches else []
+    return [_part(e.per_unit), *launches]
+
+
+def interval(e: Effects, parts: Sequence[Part], quantiles: Sequence[float]) -> Interval | None:
+    """The interval of the speed-up, given the parts of its variance and a quantile for each; None without parts."""
+    if not parts:
+        return None
+    middle, reach = point(e), half_width(parts, quantiles)
+    return Interval(math.exp(middle - reach), math.exp(middle + reach))
+
+
+def intervals(e: Effects, confidence: float) -> tuple[Interval | None, Interval | None]:
+    """(these prompts, new prompts)."""
+    these, new = these_prompts(e), new_prompts(e)
+    return (
+        interval(e, [these], [t_quantile(these.df, confidence)]) if these else None,
+        interval(e, new, [t_quantile(part.df, confidence) for part in new]),
+    )
+
+
+def distinguishable(judged: Interval | None, aa: Interval | None) -> bool | None:
+    """Does the interval exclude 1, and the effect exceed both ends of the A/A interval? None if either is missing.
+
+    judged: on new prompts, or on these where there is only one unit. Its middle is the effect.
+    """
+    if judged is None or aa is None:
+        return None
+    effect = abs(math.log(judged.low) + math.log(judged.high)) / 2
+    noise = max(abs(math.log(aa.low)), abs(math.log(aa.high)))
+    return not judged.low <= 1 <= judged.high and effect > noise
+
+
+def summary(
+    pairs: Pairs, e: Effects, categories: Mapping[int, str], adjusted: Interval | None, confidence: float
+) -> Speedup:
+    """The verdict on one arm. categories: of each unit; adjusted: from `results.selection`."""
+    these, new = intervals(e, confidence)
+    timed = [(p.timing, v.timing) for p, v in pairs if p.timing.tpot_ns and v.timing.tpot_ns]
+    whole = effects(pairs, lambda timing: timing.e2e_ns)
+    plain_rate, arm_rate = (tokens_per_s(side) for side in zip(*timed, strict=True))
+    return Speedup(
+        point=math.exp(point(e)),
+        these_prompts=these,
+        new_prompts=new,
+        confidence=confidence,
+        launches=e.launches.shape[1],
+        basis="over launches" if e.over_launches else "within this launch",
+        total_time_ratio=sum(p.decode_ns for p, _ in timed) / sum(a.decode_ns for _, a in timed),
+        e2e=math.exp(point(whole)) if whole else None,
+        throughput=arm_rate / plain_rate if arm_rate and plain_rate else None,
+        per_unit=tuple(
+            (unit, categories[unit], math.exp(effect))
+            for unit, effect in zip(e.units.tolist(), e.per_unit.tolist(), strict=True)
+        ),
+        adjusted=adjusted,
+    )
+
+
+class Precision(NamedTuple):
+    """How well a group is known so far: what the stop rule asks."""
+
+    half_width: float | None
+    """The widest over its arms, relative (0.02 is 2 %), of the interval on these prompts; None if one has none yet."""
+    units: int
+    """The fewest units with a ratio that any arm has."""
+
+
+def precision(plain: Sequence[Visit], arms: Iterable[Sequence[Visit]], confidence: float = 0.95) -> Precision:
+    """Precision of a group from the visits of its plain arm and of each other arm, the control arm included.
+
+    Arms without a visit are left out: those that failed would otherwise keep a group going for ever.
+    """
+    known = [e for arm in arms if arm and (e := effects(pair(plain, arm)))]
+    parts = [these_prompts(e) for e in known]
+    widths = [math.expm1(half_width([p], [t_quantile(p.df, confidence)])) for p in parts if p]
+    complete = bool(widths) and len(widths) == len(parts)
+    return Precision(max(widths) if complete else None, min((len(e.units) for e in known), default=0))
+
+
+def _within_units(e: Effects) -> Part | None:
+    """Noise of the mean of all units, from what varies within each.
+
+    A unit with several blocks: their variance / blocks. With one: (difference of its halves)^2 / 4. A unit with a
+    single visit is taken to be as noisy as half such a block. df by Satterthwaite, with v^2 as an estimate of
+    (1 + 2/df) sigma^4, so that it is not biased by the df of 1 that halves have.
+    """
+    blocks = e.blocks
+    seen = np.isfinite(blocks)
+    count = seen.sum(axis=1)
+    means = _mean(blocks, axis=1)
+    spread = np.where(seen, (blocks - means[:, None]) ** 2, 0).sum(axis=1) / np.maximum(count - 1, 1) / count
+    only = e.halves[np.arange(len(e.units)), seen.argmax(axis=1)]
+    from_halves = (only[:, 0] - only[:, 1]) ** 2 / 4
+    variance = np.where(count > 1, spread, from_halves)
+    known = np.isfinite(variance)
+    if not known.any():
+        return None
+    df = np.maximum(count - 1, 1)[known]
+    found = variance[known]
+    total = found.sum() + 2 * found.mean() * (~known).sum()
+    fourth = (found**2 / (df + 2)).sum()
+    return Part(
+        variance=float(total / len(e.units) ** 2),
+        df=float(min(found.sum() ** 2 / fourth, df.sum())) if fourth > 0 else float(df.sum()),
+    )
+
+
+def _part(means: Floats) -> Part:
+    return Part(float(means.var(ddof=1) / len(means)), len(means) - 1)
+
+
+def _crossed(values: Floats) -> Floats:
+    """The columns that cover the rows, in the rows that all those columns have."""
+    seen = np.isfinite(values)
+    covering = seen.mean(axis=0) >= COVERS
+    rows = seen[:, covering].all(axis=1)
+    return values[rows][:, covering] if rows.any() else values[:, :0]
+
+
+def _mean(values: Floats, axis: int) -> Floats:
+    """Mean of what is there; NaN where nothing is."""
+    seen = np.isfinite(values)
+    count = seen.sum(axis=axis)
+    mean: Floats = np.full(count.shape, np.nan)
+    np.divide(np.where(seen, values, 0).sum(axis=axis), count, out=mean, where=count > 0)
+    return mean

@@ -1,0 +1,83 @@
+"""May a cell's figures be believed? (METHOD section 4.)
+
+Contradicting evidence makes it `invalid`, absent evidence `unverified`; a cell that gave nothing has `failed`, and one
+that was put aside, or never reached, is `skipped`.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from results import checks
+from results.arm import Arm
+from results.records import HEADLINE
+from results.verdicts import Status
+
+
+def status(speculative: Arm, plain: Arm | None) -> tuple[Status, str]:
+    """The status of a speculative cell beside its plain arm, and the reason in one line (empty where it is ok)."""
+    if speculative.cell.skipped is not None:
+        return "skipped", speculative.cell.skipped
+    for arm in (speculative, plain):
+        if arm is not None and (failure := why_failed(arm)) is not None:
+            return "failed", failure if arm is speculative else f"the plain arm: {failure}"
+    if plain is None or not all(len(arm.evidence.trials_in(arm.cell_id, HEADLINE)) for arm in (speculative, plain)):
+        return "skipped", "not measured before the run ended"
+    contradiction = next(contradictions(speculative, plain), None)
+    if contradiction is not None:
+        return "invalid", contradiction
+    if not len(speculative.revealed) and not len(speculative.counted):
+        return "unverified", "the runtime reveals neither rounds nor counts of drafts"
+    if not speculative.rounds.drafted.any() and not len(speculative.counted):
+        return "unverified", "no generation went on to a round"
+    return "ok", ""
+
+
+def contradictions(speculative: Arm, plain: Arm) -> Iterator[str]:
+    """Every reason against a cell, its own first."""
+    yield from (reason for check in checks.OF_SPECULATIVE if (reason := check(speculative)))
+    yield from (f"no plain baseline: {reason}" for check in checks.OF_PLAIN if (reason := check(plain)))
+    yield from (reason for check in checks.OF_EITHER for arm in (speculative, plain) if (reason := check(arm)))
+    if reason := checks.prompts_differ(speculative, plain):
+        yield reason
+
+
+def why_failed(arm: Arm) -> str | None:
+    """The last failure of an arm that has nothing but failures; None otherwise.
+
+    Where it came to no headline trial, its warm-up or its launch may have failed.
+    """
+    evidence = arm.evidence
+    headline = evidence.trials_in(arm.cell_id, HEADLINE)
+    trials = headline if len(headline) else np.flatnonzero(evidence.trials.cell == arm.cell_id)
+    failures = [evidence.trials.failures.get(trial) for trial in trials.tolist()]
+    if failures:
+        return failures[-1] if all(failures) else None
+    launches = [
+        launch
+        for launch in evidence.launches.values()
+        if (launch.backend, launch.pair) == (arm.cell.backend, arm.cell.pair)
+        and launch.engine.draft in (None, arm.cell.draft)
+    ]
+    failure = launches[-1].failure if launches else None
+    return f"{failure.kind}: {failure.message}" if failure else None
+
+
+def is_synthetic(arm: Arm) -> bool:
+    """Forced acceptance, random weights, or prompts of random ids."""
+    evidence = arm.evidence
+    prompts = np.unique(evidence.rows.prompt[arm.rows]).tolist()
+    forced = [row for row, said in evidence.extras.said.items() if said.get("synthetic") is True]
+    return (
+        arm.cell.synthetic
+        or any(evidence.prompts[prompt].synthetic for prompt in prompts)
+        or bool(np.isin(forced, arm.rows).any())
+    )
+
+
+def units_unlike_instrumented(arm: Arm) -> tuple[int, int]:
+    """(units, of how many): where the headline output is not that of the instrumented pass of the same arm."""
+    headline, instrumented = arm.both_passes
+    unit = arm.evidence.trials.unit[arm.evidence.rows.trial]
+    differs = arm.evidence.rows.digest[headline] != arm.evidence.rows.digest[instrumented]
+    return len(np.unique(unit[headline[differs]])), len(np.unique(unit[headline]))

@@ -1,0 +1,102 @@
+"""The measuring chain with known truth and without a model: mirrored blocks of arms on a machine that drifts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from results.speedup import Effects
+
+SPEEDUPS = (1.0, 1.36, 1.65, 1.9, 1.93, 1.92, 1.85)
+"""True speed-up of each arm on an average prompt; the first is the control arm (plain again)."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What disturbs log times. Defaults are a busy laptop."""
+
+    noise: float = 0.02
+    """Standard deviation of a trial's log time."""
+    autocorrelation: float = 0.6
+    """Of the noise, from one trial to the next (AR(1))."""
+    drift: float = 0.06
+    """Slow-down from the first trial to the last."""
+    wave: float = 0.03
+    """Size of three periods of a slow swing."""
+    outliers: float = 0.03
+    """Share of trials that something else on the machine delays ..."""
+    outlier_size: float = 0.15
+    """... by this much on average (exponential)."""
+    prompts: float = 0.15
+    """Standard deviation between prompts of the log speed-up, common to all draft lengths ..."""
+    prompts_by_arm: float = 0.03
+    """... and of each draft length's own."""
+    launches: float = 0.0
+    """Standard deviation between launches of an arm's log time."""
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Many runs of one design."""
+
+    halves: NDArray[np.float64]
+    """(runs, arms, units, passes, 2): log(plain / arm)."""
+    launch: NDArray[np.int64]
+    """(passes,)"""
+    of_units: NDArray[np.float64]
+    """(runs, arms, units): the true log speed-ups of these units, on average over launches."""
+    of_arms: NDArray[np.float64]
+    """(arms,): the true log speed-ups over all prompts there could be."""
+
+    def effects(self, run: int, arm: int) -> Effects:
+        """What the judgements see of one run and arm."""
+        halves = self.halves[run, arm]
+        return Effects(np.arange(len(halves)), halves, self.launch)
+
+
+def simulate(
+    *,
+    runs: int,
+    units: int,
+    passes: int = 1,
+    launches: int = 1,
+    machine: Machine = Machine(),
+    speedups: tuple[float, ...] = SPEEDUPS,
+    mirrored: bool = True,
+    seed: int = 0,
+) -> Simulated:
+    """Blocks of plain and every arm in random order, then mirrored; `passes` times over all units in each launch.
+
+    mirrored=False lets the arms follow one another instead, each over all units: what METHOD calls wrong.
+    """
+    rng = np.random.default_rng(seed)
+    arms, rounds = len(speedups) + 1, passes * launches
+    order = np.argsort(rng.random((runs, rounds, units, arms)), axis=-1)
+    order = np.stack([order, order[..., ::-1]], axis=3)
+    times = _machine_noise(rng, runs, rounds * units * 2 * arms, machine)
+    if mirrored:
+        log_time = np.empty(order.shape)
+        np.put_along_axis(log_time, order, times.reshape(order.shape), axis=-1)
+    else:
+        log_time = np.moveaxis(times.reshape(runs, rounds, arms, units, 2), 2, -1)
+    added = rng.standard_normal((runs, launches, arms)) * machine.launches
+    log_time += np.repeat(added, passes, axis=1)[:, :, None, None, :]
+    truth = np.log(speedups)
+    of_units = truth[:, None] + (truth != 0)[:, None] * (
+        machine.prompts * rng.standard_normal((runs, 1, units))
+        + machine.prompts_by_arm * rng.standard_normal((runs, len(speedups), units))
+    )
+    ratio = np.moveaxis(log_time[..., :1] - log_time[..., 1:], (4, 2, 1), (1, 2, 3)) + of_units[..., None, None]
+    return Simulated(ratio, np.repeat(np.arange(launches), passes), of_units, truth)
+
+
+def _machine_noise(rng: np.random.Generator, runs: int, trials: int, machine: Machine) -> NDArray[np.float64]:
+    """(runs, trials): what the machine adds to the log time of each trial, in the order they run."""
+    shocks = rng.standard_normal((trials, runs))
+    shocks[1:] *= np.sqrt(1 - machine.autocorrelation**2)
+    for trial in range(1, trials):
+        shocks[trial] += machine.autocorrelation * shocks[trial - 1]
+    when = np.arange(trials)[:, None] / trials
+    swing = machine.wave * np.sin(2 * np.pi * (3 * when + rng.random((1, runs))))
+    delays = (rng.random((trials, runs)) < machine.outliers) * rng.exponential(machine.outlier_size, (trials, runs))
+    return (machine.noise * shocks + machine.drift * when + swing + delays).T
