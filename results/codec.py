@@ -14,6 +14,9 @@ from results.records import Json
 
 MALFORMED = (ValueError, TypeError, KeyError, OverflowError, RecursionError, struct.error)
 
+MAX_DEPTH = 100
+"""Of nested JSON: deep enough for any engine's words, and harmless to whatever walks them."""
+
 
 def pack_ids(ids: Sequence[int]) -> bytes:
     """Token ids as little-endian int32."""
@@ -58,9 +61,25 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def json_value(text: str) -> Json:
+    """Inverse of `to_json` for plain values; ValueError where it nests deeper than `MAX_DEPTH`."""
+    value: Json = json.loads(text)
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(value, MAX_DEPTH)
+    return value
+
+
+def _check_depth(value: Json, left: int) -> None:
+    if isinstance(value, (dict, list)):
+        if left == 0:
+            raise ValueError(f"JSON nests deeper than {MAX_DEPTH}")
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_depth(item, left - 1)
+
+
 def json_object(text: str) -> dict[str, Json]:
     """Parse a JSON column that holds an object."""
-    value = json.loads(text)
+    value = json_value(text)
     if not isinstance(value, dict):
         raise ValueError(f"expected a JSON object, not {text[:40]!r}")
     return value
@@ -68,7 +87,7 @@ def json_object(text: str) -> dict[str, Json]:
 
 def json_list(text: str, kind: type) -> tuple[Any, ...]:
     """Parse a JSON column that holds a list of `kind`."""
-    value = json.loads(text)
+    value = json_value(text)
     if not isinstance(value, list) or not all(type(item) is kind for item in value):
         raise ValueError(f"expected a JSON list of {kind.__name__}, not {text[:40]!r}")
     return tuple(value)

@@ -1,4 +1,4 @@
-"""Two runs side by side, cell by cell. Every ratio is B over A; what else differs between the runs is said beside it."""
+"""Two runs side by side, cell by cell. Every ratio is B over A; what else differs is said beside it."""
 
 import hashlib
 import math

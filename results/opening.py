@@ -31,13 +31,24 @@ _CODE = 0xFF
 """Mask from SQLite's extended result codes to the primary ones."""
 
 
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""What Python's sqlite3 raises for damaged content; the second for a damaged name inside its own error message."""
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn what SQLite says about unreadable content into RunFileError."""
     try:
         yield
-    except sqlite3.Error as error:
-        raise RunFileError(f"{path} is damaged or cannot be read ({error}); copy it again from its origin") from error
+    except UNREADABLE as error:
+        why = one_line(error)
+        raise RunFileError(f"{path} is damaged or cannot be read ({why}); copy it again from its origin") from error
+
+
+def one_line(said: object) -> str:
+    """What SQLite or a stranger's file says, fit for a message: printable, on one line, not endless."""
+    text = "".join(c if c.isprintable() else " " for c in str(said))
+    return " ".join(text.split())[:300]
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -141,7 +152,7 @@ def _attach(path: Path, header: _Header) -> sqlite3.Connection:
     try:
         return _open(f"{path.as_uri()}?mode=ro")
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & _CODE not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        if getattr(error, "sqlite_errorcode", 0) & _CODE not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise
         return _recovered(path)
 

@@ -3,7 +3,6 @@
 Every `to_*` raises one of `codec.MALFORMED` where a row is not what its `of_*` writes.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,6 @@ from results.records import (
     EngineConfig,
     Failure,
     Generation,
-    Json,
     Launch,
     PlainStep,
     Prompt,
@@ -163,13 +161,6 @@ def to_trial(row: Row) -> Trial:
     return Trial(
         cell_id, launch_id, unit, repeat, half, phase, started, wall, cpu, failure, flags=json_list(flags, str)
     )
-
-
-def to_manifest_value(row: Row) -> Json:
-    """Inverse of `to_json` for a value of table run."""
-    (text,) = row
-    value: Json = json.loads(text)
-    return value
 
 
 # ----------------------------------------------------------------------------------------------- what was seen

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from results import rows, soundness
-from results.codec import MALFORMED
+from results.codec import MALFORMED, json_value
 from results.errors import RunFileError
-from results.opening import connect, reading
+from results.opening import UNREADABLE, connect, one_line, reading
 from results.owner import Owner
 from results.records import Cell, Generation, Json, Launch, Phase, Prompt, Trial
 
 State = Literal["running", "finished", "interrupted"]
 
 _T = TypeVar("_T")
+_BATCH = 1000
+"""Rows fetched at once."""
 
 
 class RunFile:
@@ -109,8 +111,10 @@ class RunFile:
     def query(self, sql: str, params: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Rows of a SELECT over the tables of `results.schema`; judgements read columns in bulk with it."""
         try:
-            yield from self._connection.execute(sql, params)
-        except sqlite3.Error as error:
+            cursor = self._connection.execute(sql, params)
+            while found := cursor.fetchmany(_BATCH):
+                yield from found
+        except UNREADABLE as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
                 raise  # the SQL is wrong, not the file
             with reading(self.path):
@@ -129,7 +133,7 @@ class RunFile:
 
     def _manifest(self) -> dict[str, Json]:
         found = self.query("SELECT key, value FROM run")
-        return {row[0]: self._decoded("run", rows.to_manifest_value, row) for row in found}
+        return {row[0]: self._decoded("run", lambda value: json_value(*value), row) for row in found}
 
     def _records(self, table: str, decode: Callable[[rows.Row], _T]) -> dict[int, _T]:
         found = self.query(f"SELECT * FROM {table} ORDER BY id")
@@ -143,4 +147,5 @@ class RunFile:
         try:
             return decode(row[1:])
         except MALFORMED as error:
-            raise RunFileError(f"{self.path}: table {table}, row {row[0]}: {error}") from error
+            where = f"table {table}, row {one_line(row[0])}"
+            raise RunFileError(f"{self.path}: {where}: {one_line(error)}") from error

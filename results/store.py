@@ -27,6 +27,8 @@ _PAGE_BYTES = 16384
 """A generation of 128 tokens takes 3 KB, of which SQLite's usual 4 KB pages would hold one each."""
 _WAIT_S = 30.0
 """For another process that has locked the file, such as a backup."""
+_FOLD_WAIT_MS = 500
+"""For readers when the log is folded in at the end, which may as well be left undone."""
 
 
 class RunWriter:
@@ -143,11 +145,15 @@ class RunWriter:
 
     def finish(self, state: State) -> None:
         """Mark the run `finished` or `interrupted` and fold the log in, so that the run is one file."""
+        with self._writing():
+            # Before the mark, because a disk that was full has room again once the log is folded in.
+            self._connection.execute(f"PRAGMA busy_timeout = {_FOLD_WAIT_MS}")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         with self._transaction():
             self._set("state", state)
         self._finished = True
         with self._writing():
-            self._fold()
+            self._leave_log()
 
     def close(self) -> None:
         """Release the file; a run that was not finished is marked as interrupted."""
@@ -189,8 +195,7 @@ class RunWriter:
             # after every trial, which guards against power cuts only and disturbs the next trial's timing.
             self._connection.execute("PRAGMA synchronous = NORMAL")
 
-    def _fold(self) -> None:
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def _leave_log(self) -> None:
         try:
             self._connection.execute("PRAGMA journal_mode = DELETE")
         except sqlite3.OperationalError as error:

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import strategies
 
-from results.records import Cell, Generation, Launch, Prompt, Sampling, Trial
+from results.records import Cell, Generation, Launch, Prompt, Trial
 from results.store import RunFile, RunWriter
 
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
