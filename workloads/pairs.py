@@ -90,7 +90,7 @@ def resolve(text: str) -> Pair:
     """
     if entry := find(text):
         return Pair(name=entry.name, target=entry.target, assistant=entry.assistant)
-    if Path(text).expanduser().exists() or ":" not in text:
+    if ":" not in text or Path(text).expanduser().exists():
         return Pair(name=text, target=_model(text), assistant=None)
     target, assistant = _split(text)
     return Pair(name=text, target=_model(target), assistant=_model(assistant))
@@ -104,6 +104,8 @@ def _split(text: str) -> tuple[str, str]:
 
 def _is_model(text: str) -> bool:
     path = Path(text).expanduser()
+    if not text:  # which a path would take for the current folder
+        return False
     if path.is_dir():
         return (path / "config.json").is_file()
     return path.suffix in MODEL_FILES if path.is_file() else HUB_ID.fullmatch(text) is not None
@@ -114,7 +116,7 @@ def _model(text: str) -> str:
     path = Path(text).expanduser()
     if _is_model(text):
         return str(path.resolve()) if path.exists() else text
-    if path.is_dir():
+    if text and path.is_dir():
         raise UsageError(f"{text} is no model folder: it holds no config.json")
     if path.is_file():
         raise UsageError(f"{text} is no model: expected a folder with config.json, or {' or '.join(MODEL_FILES)}")
