@@ -12,7 +12,6 @@ from backends.protocol import Probe
 from harness import provenance
 from harness.client import CallFailed, Worker
 from harness.environment import worker_environment
-from results.errors import UsageError
 from results.records import Json
 
 _PROBE_S = 120.0

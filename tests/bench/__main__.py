@@ -1,0 +1,21 @@
+"""`make bench`: everything we promise about our own speed; exit code 1 if anything falls short."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from support.big_run import write_big_run
+
+from tests.bench import bigfile, overhead, startup
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        small = Path(folder) / "small.sqlite"
+        write_big_run(small, units=24)
+        held = [overhead.measure(), startup.measure(small), bigfile.measure(Path(folder))]
+    return 0 if all(held) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
