@@ -1,0 +1,101 @@
+"""The cells of a verdict as readers look at them: one group per shared plain arm, named by what sets it apart."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reports.text import clean, count, number
+from results.verdicts import Best, CellVerdict, RunVerdict
+
+NOT_MEASURED = ("failed", "skipped")
+"""Statuses without figures."""
+
+
+def _prompts(cell: CellVerdict) -> str:
+    return "prompts at their own length" if cell.prompt_tokens is None else f"{cell.prompt_tokens:,}-token prompts"
+
+
+def _sampling(cell: CellVerdict) -> str:
+    return "greedy" if cell.temperature == 0 else f"temperature {number(cell.temperature, 2)}"
+
+
+SETTINGS: tuple[Callable[[CellVerdict], str], ...] = (
+    lambda c: clean(c.backend, 40),
+    lambda c: clean(c.pair, 60),
+    _prompts,
+    lambda c: count(c.output_tokens, "new token"),
+    lambda c: f"batch {c.batch_size:,}",
+    _sampling,
+    lambda c: f"{clean(c.dtype, 20)} on {clean(c.device, 40)}",
+)
+"""What the cells of a group share, most telling first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Cells that share prompts, engine settings and one plain arm."""
+
+    number: int
+    cells: tuple[CellVerdict, ...]
+    """By method, then draft length; never empty."""
+    best: Best | None
+    label: str
+    """The settings in which this group differs from the run's others."""
+    title: str
+    """All its settings."""
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Draft methods, in order of appearance."""
+        return tuple(dict.fromkeys(cell.method for cell in self.cells))
+
+    @property
+    def synthetic(self) -> bool:
+        """Some figure here comes from forced acceptance or random weights."""
+        return any(cell.synthetic for cell in self.cells)
+
+    @property
+    def focus(self) -> CellVerdict | None:
+        """The cell whose details are shown: the best one, else the last one with a speed-up or acceptance."""
+        if self.best is not None:
+            return next((c for c in self.cells if c.cell_id == self.best.cell_id), None)
+        seen = [c for c in self.cells if c.speedup is not None or c.acceptance is not None]
+        return seen[-1] if seen else None
+
+    def arm(self, cell: CellVerdict) -> str:
+        """A cell's name inside its group: `k = 4`, with its method where there are several."""
+        return f"k = {cell.draft_length}" + (f" {clean(cell.method, 24)}" if len(self.methods) > 1 else "")
+
+    def marked(self, cell: CellVerdict) -> str:
+        """The same with its labels, for places where a figure follows."""
+        return " ".join((self.arm(cell), *labels(cell)))
+
+
+def groups(verdict: RunVerdict) -> list[Group]:
+    """The groups of a run, in their order."""
+    by_number: dict[int, list[CellVerdict]] = {}
+    for cell in verdict.cells:
+        by_number.setdefault(cell.group, []).append(cell)
+    best = {b.group: b for b in verdict.best}
+    firsts = [cells[0] for cells in by_number.values()]
+    varying = [name for name in SETTINGS if len({name(cell) for cell in firsts}) > 1] or [_prompts]
+    return [
+        Group(
+            number=group,
+            cells=tuple(sorted(cells, key=lambda c: (c.method, c.draft_length, c.cell_id))),
+            best=best.get(group),
+            label=", ".join(name(cells[0]) for name in varying),
+            title=" · ".join(name(cells[0]) for name in SETTINGS),
+        )
+        for group, cells in sorted(by_number.items())
+    ]
+
+
+def labels(cell: CellVerdict) -> tuple[str, ...]:
+    """What must stand beside every figure of a cell: its status unless it is ok, and SYNTHETIC."""
+    status = () if cell.status == "ok" else (cell.status.upper(),)
+    return (*status, *(("SYNTHETIC",) if cell.synthetic else ()))
+
+
+def measured(cell: CellVerdict) -> bool:
+    """Whether the cell has figures at all."""
+    return cell.status not in NOT_MEASURED

@@ -1,0 +1,117 @@
+"""One self-contained HTML report of one or several runs: no network, no script needed, nothing of a file trusted."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import text
+from reports.groups import labels, measured
+from reports.view import Run, run_view
+from reports.words import equivalence
+from results.runfile import RunFile
+from results.verdicts import CellVerdict, RunVerdict
+
+_DRAWN = 12
+"""Groups that get pictures, shared among the runs of a report (each gets one): a tenth of a second per picture."""
+_SHADES = 7
+"""Steps of the shading of the overview table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A recorded fact in which the runs of a report differ."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+_DIFFERENCES = 30
+"""At most so many differences are listed; more means the machines have little in common."""
+_ALWAYS_DIFFERENT = ("load_average", "mhz_now", "available_bytes", "free_bytes", "uptime_s")
+
+
+def differences(runs: list[Run]) -> list[Difference]:
+    """What the runs' provenance and sweeps do not share, load and clocks at the start apart."""
+    tables = [dict((*run.provenance, *run.sweep)) for run in runs]
+    names = dict.fromkeys(name for table in tables for name in table)
+    found = [
+        Difference(name, tuple(table.get(name, text.ABSENT) for table in tables))
+        for name in names
+        if not name.endswith(_ALWAYS_DIFFERENT) and len({table.get(name) for table in tables}) > 1
+    ]
+    return found[:_DIFFERENCES]
+
+
+def shade(cell: CellVerdict, largest: float) -> int:
+    """How strongly a cell of the overview is tinted: 0 at or below 1x, `_SHADES` at the run's largest speed-up."""
+    if cell.status != "ok" or cell.speedup is None or cell.speedup.point <= 1 or largest <= 1:
+        return 0
+    return max(1, round(_SHADES * (cell.speedup.point - 1) / (largest - 1)))
+
+
+def _asset(name: str) -> Markup:
+    return Markup((resources.files("reports") / "templates" / name).read_text("utf-8"))  # our own file, no one's input
+
+
+def _digest(content: str) -> str:
+    """A source expression of the page's content security policy."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def _environment() -> Environment:
+    loader = PackageLoader("reports")
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters |= {
+        "clean": text.clean,
+        "number": text.number,
+        "revealed": text.revealed,
+        "ratio": text.ratio,
+        "span": text.span,
+        "share": text.share,
+        "size": text.size,
+        "tied": text.tied,
+        "svg": Markup,  # made by reports.plots from escaped text
+    }
+    made.globals |= {
+        "bounds": text.bounds,
+        "count": text.count,
+        "labels": labels,
+        "measured": measured,
+        "equivalence": equivalence,
+        "shade": shade,
+    }
+    return made
+
+
+def _names(files: list[tuple[RunFile, RunVerdict]]) -> list[str]:
+    """What to call each run: its own name, or its file's where several have the same."""
+    names = [text.clean(verdict.run.get("name") or file.path.stem, 60) for file, verdict in files]
+    if len(set(names)) < len(names):
+        names = [text.clean(file.path.stem, 60) for file, _ in files]
+    return names
+
+
+def render(files: list[tuple[RunFile, RunVerdict]]) -> str:
+    """The report of these runs as one HTML page."""
+    drawn = max(1, _DRAWN // len(files))
+    runs = [
+        run_view(f"r{number}", name, file, verdict, drawn)
+        for number, (name, (file, verdict)) in enumerate(zip(_names(files), files, strict=True), start=1)
+    ]
+    style, script = _asset("style.css"), _asset("sort.js")
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            runs=runs,
+            differences=differences(runs) if len(runs) > 1 else [],
+            style=style,
+            script=script,
+            policy=f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; img-src data:; "
+            "base-uri 'none'; form-action 'none'",
+        )
+    )

@@ -1,0 +1,1 @@
+"""matplotlib pictures as SVG strings that follow the page's colours; `canvas` alone imports matplotlib."""

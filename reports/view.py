@@ -1,0 +1,119 @@
+"""What the HTML template shows of one run: the verdict's groups with their decisions and pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reports import evidence, machine
+from reports.groups import Group, groups
+from reports.plots import acceptance, speed, theory
+from reports.plots.canvas import Picture
+from reports.words import Decision, certificate, decide, headline, notes, trials
+from results.runfile import RunFile
+from results.verdicts import CellVerdict, RunVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One group with what is said and drawn about it."""
+
+    group: Group
+    decision: Decision
+    certificate: str
+    speed: tuple[Picture, ...]
+    acceptance: tuple[Picture, ...]
+    theory: tuple[Picture, ...]
+    parts: tuple[Picture, ...]
+    """Acceptance by category and along the output."""
+    scatter: tuple[Picture, ...]
+
+    @property
+    def best(self) -> CellVerdict | None:
+        """The ranked best cell."""
+        return self.group.focus if self.group.best else None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run file of a report."""
+
+    key: str
+    """Prefix of its ids."""
+    name: str
+    title: str
+    machine: str
+    trials: str
+    headline: str
+    verdict: RunVerdict
+    settings: tuple[Setting, ...]
+    overview: tuple[Picture, ...]
+    certificates: tuple[Picture, ...]
+    notes: tuple[str, ...]
+    lengths: tuple[int, ...]
+    """Every draft length measured, for the overview table."""
+    engines: tuple[evidence.Engine, ...]
+    provenance: tuple[tuple[str, str], ...]
+    sweep: tuple[tuple[str, str], ...]
+    flags: dict[str, int]
+    failed: tuple[evidence.Failed, ...]
+    failed_total: int
+    drawn: tuple[Setting, ...]
+    """Those of `settings` that have pictures."""
+
+
+def _kept(*pictures: Picture | None) -> tuple[Picture, ...]:
+    return tuple(picture for picture in pictures if picture is not None)
+
+
+def _setting(key: str, group: Group, extent: Sequence[float], *, draw: bool) -> Setting:
+    decision = decide(group)
+    told = certificate(next((cell.aa for cell in group.cells if cell.aa), None))
+    if not draw:
+        return Setting(group, decision, told, (), (), (), (), ())
+    return Setting(
+        group=group,
+        decision=decision,
+        certificate=told,
+        speed=_kept(speed.by_length(f"{key}-length", group, extent)),
+        acceptance=_kept(
+            acceptance.by_position(f"{key}-joint", group, "joint"),
+            acceptance.by_position(f"{key}-conditional", group, "conditional"),
+        ),
+        theory=_kept(theory.expectation(f"{key}-theory", group), theory.waterfall(f"{key}-waterfall", group)),
+        parts=_kept(acceptance.by_category(f"{key}-category", group), acceptance.by_output(f"{key}-output", group)),
+        scatter=_kept(speed.scatter(f"{key}-units", group)),
+    )
+
+
+def run_view(key: str, name: str, file: RunFile, verdict: RunVerdict, drawn: int) -> Run:
+    """Everything that the template needs of one run.
+
+    key: prefix of its ids. drawn: how many groups get pictures; tables hold all of them.
+    """
+    found = groups(verdict)
+    extent = speed.extent(found[:drawn])
+    settings = tuple(
+        _setting(f"{key}-g{index}", group, extent, draw=index < drawn) for index, group in enumerate(found)
+    )
+    failed, failed_total = evidence.failed_trials(file)
+    run = verdict.run
+    return Run(
+        key=key,
+        name=name,
+        title=machine.title(run),
+        machine=machine.summary(run),
+        trials=trials(run),
+        headline=headline([(setting.group, setting.decision) for setting in settings]),
+        verdict=verdict,
+        settings=settings,
+        overview=_kept(speed.decision(f"{key}-best", found[:drawn])),
+        certificates=_kept(speed.certificate(f"{key}-aa", found[:drawn])),
+        notes=tuple(notes(verdict)),
+        lengths=tuple(sorted({cell.draft_length for cell in verdict.cells})),
+        engines=tuple(evidence.engines(file)),
+        provenance=tuple(machine.facts(run.get("provenance"))),
+        sweep=tuple(machine.facts(run.get("sweep"))),
+        flags=evidence.flags(file),
+        failed=(*evidence.failed_launches(file), *failed),
+        failed_total=failed_total,
+        drawn=settings[:drawn],
+    )
