@@ -127,7 +127,7 @@ def _source(data: Dataset, number: int, row: Row) -> Source | None:
     return Source(
         key=f"{data.name}/{key}",
         workload=data.name,
-        category=str(fields.get("category", data.category)),
+        category=str(fields.get("category") or data.category),
         text=text,
         licence=data.licence,
     )

@@ -152,6 +152,8 @@ def _cut_texts(texts: Sequence[str], contents: Sequence[tuple[int, ...]], encode
     found: list[str | None] = [None] * len(texts)
     for extra in range(LONGEST_TOKEN):
         left = [i for i, text in enumerate(found) if text is None and low[i] + extra <= len(texts[i])]
+        if not left:
+            break
         for i, e in zip(left, encode([texts[i][: low[i] + extra] for i in left]), strict=True):
             found[i] = texts[i][: low[i] + extra] if e.content == contents[i] else None
     return found

@@ -77,7 +77,7 @@ def _source(path: Path, number: str, row: Mapping[str, Any], where: str) -> Sour
     return Source(
         key=f"{name}/{row.get('id', number)}",
         workload=str(path),
-        category=str(row.get("category", name)),
+        category=str(row.get("category") or name),
         text=prompt_text(row, field, where),
         licence=LICENCE,
         raw=row.get("raw", False),
