@@ -52,10 +52,7 @@ def _runtime(name: str, environment: dict[str, str]) -> RuntimeFinding:
             with Worker(name, Path(folder) / "worker.log", environment) as worker:
                 probed = worker.ask(Probe(), _PROBE_S)
         except CallFailed as error:
-            lost = Availability(False, None, None, error.failure.message, "see its log with `mtpbench --debug doctor`")
-            return RuntimeFinding(name, adapter.title, lost, adapter.capabilities)
-        except UsageError as error:
-            return RuntimeFinding(
-                name, adapter.title, Availability(False, None, None, str(error)), adapter.capabilities
-            )
+            last = "".join(error.failure.detail.splitlines()[-1:])
+            broken = Availability(False, None, None, error.failure.message, last)
+            return RuntimeFinding(name, adapter.title, broken, adapter.capabilities)
     return RuntimeFinding(name, adapter.title, probed.availability, probed.capabilities)
