@@ -148,10 +148,10 @@ def _one_line(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, ImportError, SafetensorError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UsageError(
-            f"cannot load {name}: {first.rstrip('.')}; give a local folder, or a hub id that is downloaded or reachable"
-        ) from error
+        said = " ".join(str(error).split())[:400].rstrip(".") or type(error).__name__
+        elsewhere = isinstance(error, OSError) and not Path(name).expanduser().is_dir()
+        advice = "; give a local folder, or a hub id that is downloaded or reachable" if elsewhere else ""
+        raise UsageError(f"cannot load {name}: {said}{advice}") from error
 
 
 def _options(given: Mapping[str, Json]) -> dict[str, Any]:

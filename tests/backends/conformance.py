@@ -1,0 +1,175 @@
+"""What every backend must keep, whatever its runtime: a test class derives from `Conformance` and gives fixtures.
+
+    class TestMyRuntime(Conformance):
+        ran_against = "real"                    # or "stub"; printed, and listed in docs/backends.md
+
+        @pytest.fixture
+        def backend(self): …                    # the Adapter
+        @pytest.fixture
+        def session(self, opened): …            # kept open by a fixture of wider scope, on the demo pair where it can
+
+Where a capability says that a runtime cannot, the check becomes: it refuses.
+"""
+
+from collections.abc import Sequence
+
+import pytest
+
+from backends.base import Backend, Session
+from results.records import Draft, Generation, Prompt, Request
+
+LENGTH = 24
+DRAFT_LENGTHS = (1, 3)
+WINDOW = 128
+"""The demo pair's sliding window."""
+
+SHORT = "import os\n\ndef walk(path):\n    "
+ODD = "# naïve Привет 你好 🌍🏳️‍🌈\u200d\u202e عربى\ns = '"
+LONG = "The following functions are defined:\n\n.. function:: open(path, mode)\n\n   Open the file at *path*.\n" * 6
+
+
+def prompt_of(session: Session, text: str, key: str = "p") -> Prompt:
+    whole = session.encode(text, chat=False, thinking=False)
+    return Prompt(key, "conformance", "coding", whole.head + whole.content + whole.tail, text)
+
+
+def one(session: Session, prompt: Prompt, request: Request) -> Generation:
+    (generation,) = session.generate([prompt], request)
+    return generation
+
+
+def assert_sound(seen: Generation, request: Request) -> None:
+    """The identities of one generation, as far as the runtime reveals anything."""
+    assert 0 < seen.n_tokens <= request.max_new_tokens
+    assert seen.arrivals[-1].tokens == seen.n_tokens
+    assert seen.arrivals[0].tokens == seen.n_prefill
+    assert seen.finish_reason == ("length" if seen.n_tokens == request.max_new_tokens else "stop")
+    assert seen.cached_tokens in (0, None)
+    if seen.rounds is not None:
+        assert_rounds(seen, request.draft)
+
+
+def assert_rounds(seen: Generation, draft: Draft | None) -> None:
+    """n = n_prefill + sum emitted; emitted = accepted + 1 but in the last round; no draft longer than asked for."""
+    assert seen.rounds is not None
+    assert draft is not None
+    assert seen.n_tokens == seen.n_prefill + sum(r.emitted for r in seen.rounds)
+    assert all(r.emitted == r.accepted + 1 for r in seen.rounds[:-1])
+    assert all(r.drafted <= draft.length for r in seen.rounds)
+    for r in seen.rounds:
+        if r.total_ns is not None and r.draft_ns is not None and r.verify_ns is not None:
+            assert r.draft_ns + r.verify_ns <= r.total_ns
+
+
+class Conformance:
+    """The tests. They need the fixtures `backend` and `session`."""
+
+    ran_against = "real"
+
+    def test_it_says_what_it_is(self, backend: Backend, session: Session) -> None:
+        assert backend.probe().usable
+        assert session.facts.versions
+        assert session.facts.device
+        assert session.facts.dtype
+        print(f"{backend.title}: ran against {self.ran_against}, {dict(session.facts.versions)}")
+
+    def test_a_text_is_encoded_as_a_whole_and_can_be_cut(self, session: Session) -> None:
+        whole = session.encode(SHORT, chat=False, thinking=False)
+        longer = session.encode(SHORT + SHORT, chat=False, thinking=False)
+        assert whole.content
+        assert len(longer.content) > len(whole.content)
+        assert longer.head == whole.head
+
+    @pytest.mark.parametrize("text", [SHORT, ODD, LONG], ids=["short", "unicode", "past-the-window"])
+    @pytest.mark.parametrize("k", DRAFT_LENGTHS)
+    def test_greedy_tokens_are_the_target_s_own_with_and_without_drafts(
+        self, backend: Backend, session: Session, text: str, k: int
+    ) -> None:
+        prompt = prompt_of(session, text)
+        plain = one(session, prompt, Request(LENGTH))
+        request = Request(LENGTH, Draft(backend.capabilities.methods[0], k))
+        drafted = one(session, prompt, request)
+        assert_sound(plain, Request(LENGTH))
+        assert_sound(drafted, request)
+        assert (drafted.token_ids, drafted.text) == (plain.token_ids, plain.text)
+
+    def test_the_long_prompt_is_longer_than_the_sliding_window(self, session: Session) -> None:
+        ids = prompt_of(session, LONG).token_ids
+        assert ids is not None
+        assert len(ids) > WINDOW
+
+    @pytest.mark.parametrize("k", DRAFT_LENGTHS)
+    @pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
+    def test_no_more_tokens_come_than_were_asked_for(
+        self, backend: Backend, session: Session, length: int, k: int
+    ) -> None:
+        prompt = prompt_of(session, SHORT)
+        for draft in (None, Draft(backend.capabilities.methods[0], k)):
+            request = Request(length, draft, ignore_eos=True)
+            seen = one(session, prompt, request)
+            assert_sound(seen, request)
+            assert seen.n_tokens == length
+
+    def test_an_instrumented_pass_gives_the_same_tokens_and_shows_its_steps(
+        self, backend: Backend, session: Session
+    ) -> None:
+        if "rounds" not in backend.capabilities.captures:
+            pytest.skip("no instrumented pass in this runtime")
+        prompt = prompt_of(session, SHORT)
+        draft = Draft(backend.capabilities.methods[0], 3)
+        for arm in (None, draft):
+            request = Request(LENGTH, arm, capture="rounds")
+            seen = one(session, prompt, request)
+            assert_sound(seen, request)
+            assert seen.token_ids == one(session, prompt, Request(LENGTH, arm)).token_ids
+            assert (seen.rounds is None) == (arm is None)
+            assert (seen.steps is None) == (arm is not None)
+
+    def test_one_prompt_leaves_nothing_behind_for_the_next(self, backend: Backend, session: Session) -> None:
+        draft = Draft(backend.capabilities.methods[0], 3)
+        first, second = prompt_of(session, SHORT), prompt_of(session, ODD)
+        alone = one(session, first, Request(LENGTH, draft))
+        one(session, second, Request(LENGTH, Draft(draft.method, 1)))
+        one(session, second, Request(LENGTH))
+        again = one(session, first, Request(LENGTH, draft))
+        assert (again.token_ids, _chunks(again)) == (alone.token_ids, _chunks(alone))
+
+    def test_a_plain_batch_gives_each_row_what_it_gets_alone(self, backend: Backend, session: Session) -> None:
+        limit = backend.capabilities.max_batch_plain
+        texts = (SHORT, LONG, ODD)[:limit]
+        prompts = [prompt_of(session, text, str(i)) for i, text in enumerate(texts)]
+        rows = session.generate(prompts, Request(LENGTH))
+        assert len(rows) == len(prompts)
+        for prompt, row in zip(prompts, rows, strict=True):
+            assert_sound(row, Request(LENGTH))
+            assert row.token_ids == one(session, prompt, Request(LENGTH)).token_ids
+            assert prompt.token_ids is not None
+            assert row.prompt_tokens == len(prompt.token_ids)
+
+    def test_a_speculative_batch_works_or_is_refused(self, backend: Backend, session: Session) -> None:
+        prompts = [prompt_of(session, SHORT, "a"), prompt_of(session, LONG, "b")]
+        request = Request(LENGTH, Draft(backend.capabilities.methods[0], 3))
+        limit = backend.capabilities.max_batch_speculative
+        if limit is not None and limit < len(prompts):
+            with pytest.raises(ValueError, match="batch"):
+                session.generate(prompts, request)
+            return
+        for prompt, row in zip(prompts, session.generate(prompts, request), strict=True):
+            assert_sound(row, request)
+            assert row.token_ids == one(session, prompt, Request(LENGTH)).token_ids
+
+    def test_the_target_s_own_tokens_score_best(self, backend: Backend, session: Session) -> None:
+        prompt = prompt_of(session, SHORT)
+        if not backend.capabilities.scores:
+            with pytest.raises(NotImplementedError):
+                session.score(prompt, (1,))
+            return
+        tokens = one(session, prompt, Request(LENGTH)).token_ids
+        assert tokens is not None
+        scores = session.score(prompt, tokens)
+        assert [(s.position, s.token_id) for s in scores] == [*enumerate(tokens)]
+        assert all(s.best_id == s.token_id and s.logit == s.best_logit for s in scores)
+
+
+def _chunks(seen: Generation) -> Sequence[int]:
+    return [arrival.tokens for arrival in seen.arrivals]
