@@ -52,12 +52,10 @@ def _split(tokenizer: PreTrainedTokenizerBase, whole: str, start: int, end: int,
     )
     ids: Sequence[int] = encoding["input_ids"]
     added: Sequence[int] = encoding["special_tokens_mask"] if special else [0] * len(ids)
-    inside = [
-        not extra and start <= first and last <= end
-        for extra, (first, last) in zip(added, encoding["offset_mapping"], strict=True)
-    ]
+    spans = list(zip(added, encoding["offset_mapping"], strict=True))
+    inside = [not extra and start <= first and last <= end for extra, (first, last) in spans]
     if True not in inside:
-        cut = next((i for i, (first, _) in enumerate(encoding["offset_mapping"]) if first >= end), len(ids))
+        cut = next((i for i, (extra, (first, _)) in enumerate(spans) if not extra and first >= end), len(ids))
         return Encoded(tuple(ids[:cut]), (), tuple(ids[cut:]))
     head, tail = inside.index(True), len(inside) - inside[::-1].index(True)
     return Encoded(tuple(ids[:head]), tuple(ids[head:tail]), tuple(ids[tail:]))
