@@ -1,27 +1,18 @@
 """Two runs side by side, cell by cell. Every ratio is B over A; what else differs is said beside it."""
 
-import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from results.intervals import Part, half_width, t_quantile
-from results.runfile import RunFile
+from results.origin import Origin, Prompts, differences
 from results.verdicts import Acceptance, ArmTiming, CellVerdict, Interval, RunVerdict, Speedup, Status
 
 SCHEMA = 1
-
-UnitPrompts = Mapping[int, Mapping[int, str]]
-"""group -> unit -> digest of the prompts of that unit."""
-
-_VOLATILE = frozenset({"load_average", "available_bytes", "free_bytes", "uptime_s"})
-"""Provenance that differs between any two runs."""
-_SAID_ELSEWHERE = frozenset({"name", "seed", "precision", "time_budget_s", "repeats"})
-"""Keys of a sweep that do not change what a cell measures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,43 +91,23 @@ class Comparison:
     schema: int = SCHEMA
 
 
-def unit_prompts(file: RunFile) -> dict[int, dict[int, str]]:
-    """Which prompts each unit of each group holds, as a digest of their ids (or text) in the order of the batch."""
-    contents = {
-        row: hashlib.sha256(ids if ids is not None else text.encode()).digest()
-        for row, ids, text in file.query("SELECT id, token_ids, text FROM prompt")
-    }
-    batches: dict[tuple[int, int], dict[int, bytes]] = defaultdict(dict)
-    for group, unit, row, prompt in file.query(
-        "SELECT DISTINCT group_no, unit, row, prompt_id FROM generation "
-        "JOIN trial ON trial.id = trial_id JOIN cell ON cell.id = cell_id WHERE phase = 'headline'"
-    ):
-        batches[group, unit][row] = contents[prompt]
-    found: dict[int, dict[int, str]] = defaultdict(dict)
-    for (group, unit), batch in batches.items():
-        found[group][unit] = hashlib.sha256(b"".join(batch[row] for row in sorted(batch))).hexdigest()
-    return dict(found)
-
-
-def compare(a: RunVerdict, b: RunVerdict, prompts: tuple[UnitPrompts, UnitPrompts] | None = None) -> Comparison:
+def compare(a: RunVerdict, b: RunVerdict, origins: tuple[Origin, Origin] | None = None) -> Comparison:
     """Match the cells of two runs and compare each.
 
-    prompts: `unit_prompts` of both files; speed-ups are paired where the prompts are the same. None: never paired.
+    origins: of both files. Without them no speed-up is paired by prompt, and versions of runtimes are not compared.
     """
-    warnings = list(_differences(a.run, b.run))
+    warnings = list(differences(a.run, b.run, origins))
+    prompts = None if origins is None else (origins[0].prompts, origins[1].prompts)
     in_a, in_b = _by_key(a.cells), _by_key(b.cells)
     cells: list[CellComparison] = []
-    for key in in_a.keys() & in_b.keys():
-        if len(in_a[key]) != len(in_b[key]) or len(in_a[key]) > 1:
-            warnings.append(
-                f"several cells are {_name(key)}: they are compared in the order in which they were measured"
-            )
     for key, found in in_a.items():
-        for one, other in zip(found, in_b.get(key, []), strict=False):
-            cells.append(_cell(key, one, other, prompts))
+        others = in_b.get(key, [])
+        if others and max(len(found), len(others)) > 1:
+            warnings.append(f"several cells are {_name(key)}: they are compared in the order of their measuring")
+        cells += [_cell(key, one, other, prompts) for one, other in zip(found, others, strict=False)]
     unpaired = sum(1 for cell in cells if cell.speedup and cell.speedup.basis == "unpaired")
     if prompts is not None and unpaired:
-        warnings.append(f"{unpaired} of {len(cells)} cells ran on other prompts, so their speed-ups are not paired")
+        warnings.append(f"{unpaired} of {len(cells)} cells have too few prompts in common to pair their speed-ups")
     return Comparison(
         a=str(a.run.get("file", "A")),
         b=str(b.run.get("file", "B")),
@@ -166,9 +137,7 @@ def _name(key: CellKey) -> str:
     return f"{key.backend} {key.pair} {key.method} k={key.draft_length} batch {key.batch_size} prompt {prompt}"
 
 
-def _cell(
-    key: CellKey, a: CellVerdict, b: CellVerdict, prompts: tuple[UnitPrompts, UnitPrompts] | None
-) -> CellComparison:
+def _cell(key: CellKey, a: CellVerdict, b: CellVerdict, prompts: tuple[Prompts, Prompts] | None) -> CellComparison:
     units = None if prompts is None else (prompts[0].get(a.group, {}), prompts[1].get(b.group, {}))
     return CellComparison(
         cell=key,
@@ -245,26 +214,3 @@ def _acceptance(a: Acceptance, b: Acceptance) -> AcceptanceChange:
         return AcceptanceChange(point, None)
     half = math.hypot((a.high - a.low) / 2, (b.high - b.low) / 2)
     return AcceptanceChange(point, Interval(point - half, point + half))
-
-
-def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
-    """What differs in how the two runs came about, one line each."""
-    for part, ignored in (("schema_of", ()), ("workload", ()), ("provenance", _VOLATILE), ("sweep", _SAID_ELSEWHERE)):
-        mine, theirs = dict(_leaves(part, a.get(part), ignored)), dict(_leaves(part, b.get(part), ignored))
-        for key in mine | theirs:
-            if mine.get(key) != theirs.get(key):
-                yield f"{key}: {_short(mine.get(key))} in A, {_short(theirs.get(key))} in B"
-
-
-def _leaves(name: str, value: Any, ignored: Sequence[str] | frozenset[str]) -> Iterator[tuple[str, Any]]:
-    if not isinstance(value, dict):
-        yield name, value
-        return
-    for key, item in value.items():
-        if key not in ignored:
-            yield from _leaves(f"{name}.{key}", item, ignored)
-
-
-def _short(value: Any) -> str:
-    text = "nothing" if value is None else str(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -114,18 +114,26 @@ def _placed(targets: Sequence[Path], overwrite: bool) -> Iterator[list[Path]]:
         raise UsageError(f"{there[0]} exists already: name another place with --output, or replace it with --overwrite")
     parts = [target.with_name(f".{target.name}.{os.getpid()}.part") for target in targets]
     made = not folder.exists()
-    try:
+    with _writing(targets[0]):
         folder.mkdir(exist_ok=True)
-        yield parts
-        for part, target in zip(parts, targets, strict=True):
-            part.replace(target)
-    except OSError as error:
-        raise UsageError(f"cannot write {targets[0]}: {error.strerror or error}") from error
+    try:
+        with _writing(targets[0]):
+            yield parts
+            for part, target in zip(parts, targets, strict=True):
+                part.replace(target)
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
-        if made and folder.is_dir() and not any(folder.iterdir()):
+        if made and not any(folder.iterdir()):
             folder.rmdir()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 # ------------------------------------------------------------------------------------------------------- values
@@ -215,7 +223,7 @@ def _write_parquet(path: Path, table: Table) -> None:
         sizes = [len(value or b"") // (4 if kind == "ids" else 16) for value in values]
         offsets = pa.array(np.concatenate(([0], np.cumsum(sizes, dtype=np.int32))), pa.int32())
         items = pa.array(flat) if kind == "ids" else pa.StructArray.from_arrays([*flat.T], names=_PAIR[name])
-        return pa.ListArray.from_arrays(offsets, items, mask=pa.array([value is None for value in values]))
+        return pa.ListArray.from_arrays(offsets, items, mask=pa.array([value is None for value in values], pa.bool_()))
 
     def batch(rows: Sequence[tuple[Any, ...]]) -> Any:
         by_column = zip(*rows, strict=True) if rows else ([] for _ in table.columns)

@@ -1,5 +1,6 @@
 """Which process writes a run file, and whether it is still there."""
 
+import hashlib
 import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ class Owner:
     start_s: float
     """Start of the process, in seconds after the start of the machine, so that setting the clock does not move it."""
     host: str
+    """A digest of the machine's name: enough to know it again, and tells nobody what it is called."""
     boot_id: str | None
     """Linux's name for this start of the machine; None elsewhere."""
 
@@ -28,7 +30,7 @@ class Owner:
     def current(cls) -> "Owner":
         """This process."""
         here = psutil.Process()
-        return cls(here.pid, _start_s(here), socket.gethostname(), _boot_id())
+        return cls(here.pid, _start_s(here), _host(), _boot_id())
 
     @classmethod
     def of_json(cls, value: Json) -> "Owner | None":
@@ -44,7 +46,7 @@ class Owner:
 
     def is_alive(self) -> bool:
         """Does this very process still run here? Of another machine nothing is known: False."""
-        if self.host != socket.gethostname() or self.boot_id != _boot_id():
+        if self.host != _host() or self.boot_id != _boot_id():
             return False
         try:
             process = psutil.Process(self.pid)
@@ -56,6 +58,10 @@ class Owner:
 
 def _start_s(process: psutil.Process) -> float:
     return float(process.create_time() - psutil.boot_time())
+
+
+def _host() -> str:
+    return hashlib.sha256(f"mtpbench/{socket.gethostname()}".encode()).hexdigest()[:16]
 
 
 def _boot_id() -> str | None:

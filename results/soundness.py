@@ -80,16 +80,18 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
             f"SELECT {key} FROM {table} WHERE ({typed} AND {condition}) IS NOT TRUE LIMIT 1"
         ):
             raise RunFileError(
-                f"{path}: table {table}, row {row} holds what mtpbench never writes; it was altered or damaged"
+                f"{path}: table {table}, row {one_line(row)} holds what mtpbench never writes (altered or damaged)"
             )
     for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
-        raise RunFileError(f"{path}: table {table}, row {row} refers to a {parent} that is not there")
+        raise RunFileError(f"{path}: table {table}, row {one_line(row)} refers to a {parent} that is not there")
     for table, column, plain, parse in _JSON:
         for row, text in connection.execute(f"SELECT rowid, {column} FROM {table} WHERE {column} <> ?", (plain,)):
             try:
                 parse(text)
             except MALFORMED as error:
-                raise RunFileError(f"{path}: table {table}, row {row}, column {column}: {one_line(error)}") from error
+                raise RunFileError(
+                    f"{path}: table {table}, row {one_line(row)}, column {column}: {one_line(error)}"
+                ) from error
 
 
 def _column_types(connection: sqlite3.Connection, table: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from support.samples import CELLS, GENERATION, LAUNCH, MANIFEST, PROMPT, TRIAL, 
 
 from results import schema
 from results.errors import RunFileError, UsageError
+from results.records import Json
 from results.store import RunFile, RunWriter
 
 
@@ -169,10 +170,10 @@ def test_a_reader_does_not_keep_a_run_from_finishing(path: Path) -> None:
     ],
     ids=str,
 )
-def test_a_run_whose_writer_is_gone_was_interrupted(path: Path, writer: object) -> None:
+def test_a_run_whose_writer_is_gone_was_interrupted(path: Path, writer: Json) -> None:
     with RunWriter.create(path, MANIFEST) as started:
         fill(started)
-        started._set("writer", writer)  # type: ignore[arg-type]
+        started._set("writer", writer)
         with RunFile.open(path) as file:
             assert file.state == "interrupted"
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import strategies
 
-from results.records import Cell, Generation, Launch, Prompt, Trial
+from results.records import Cell, Generation, Json, Launch, Prompt, Trial
 from results.store import RunFile, RunWriter
 
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -31,12 +31,12 @@ def test_every_record_comes_back_as_it_was_stored(
     trial: Trial,
     generations: list[Generation],
     telemetry: dict[str, float],
-    manifest: dict[str, object],
+    manifest: dict[str, Json],
     stopped: str,
 ) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder, "run.sqlite")
-        with RunWriter.create(path, manifest) as writer:  # type: ignore[arg-type]  # hypothesis knows no recursive type
+        with RunWriter.create(path, manifest) as writer:
             assert (writer.add_cell(cell), writer.add_prompt(prompt), writer.add_launch(launch)) == (1, 1, 1)
             batch = [(1, generation) for generation in generations]
             trial_id = writer.add_trial(trial, batch, telemetry)

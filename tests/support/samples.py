@@ -9,6 +9,7 @@ from results.records import (
     Draft,
     EngineConfig,
     Generation,
+    Json,
     Launch,
     Prompt,
     Round,
@@ -17,7 +18,12 @@ from results.records import (
 )
 from results.store import RunWriter
 
-MANIFEST = {"schema_of": "0.1.0", "name": "sample", "seed": 0, "created_unix_ns": 1_780_000_000_000_000_000}
+MANIFEST: dict[str, Json] = {
+    "schema_of": "0.1.0",
+    "name": "sample",
+    "seed": 0,
+    "created_unix_ns": 1_780_000_000_000_000_000,
+}
 CELLS = tuple(
     Cell(
         group=0,

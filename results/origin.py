@@ -1,0 +1,88 @@
+"""Where a run's figures come from: which prompts, engines and machine; and how two runs differ in that."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+from results.runfile import RunFile
+from results.verdicts import as_json
+
+_VOLATILE = frozenset({"load_average", "uptime_s", "available_bytes", "mhz_now", "folder"})
+"""Provenance that differs between any two runs."""
+_EXPRESSED = frozenset(
+    {
+        # by the cells themselves
+        *("backends", "pairs", "methods", "draft_lengths", "batch_sizes", "prompt_tokens", "output_tokens"),
+        *("temperature", "dtype", "device"),
+        # by intervals and counts
+        *("name", "seed", "prompts", "precision", "time_budget", "repeats", "warmup", "start_timeout", "trial_timeout"),
+    }
+)
+"""Keys of a sweep whose difference shows elsewhere."""
+_COMPARED: dict[str, Set[str]] = {"provenance": _VOLATILE, "sweep": _EXPRESSED, "workload": frozenset()}
+"""Parts of the manifest that are compared, and the keys in them that are not."""
+
+Prompts = Mapping[int, Mapping[int, str]]
+"""group -> unit -> digest of the prompts of that unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a run's verdict does not tell, and a comparison wants to know."""
+
+    prompts: Prompts
+    engines: dict[str, Any]
+    """`backend pair` -> facts of its last launch: versions, device, model files."""
+
+
+def origin(file: RunFile) -> Origin:
+    """Which prompts each unit held, and what the engines were."""
+    engines = {f"{one.backend} {one.pair}": as_json(one.facts) for one in file.launches().values() if one.facts}
+    return Origin(_unit_prompts(file), engines)
+
+
+def _unit_prompts(file: RunFile) -> Prompts:
+    """Digests of the ids (or text) of each unit's prompts, in the order of the batch."""
+    contents = {
+        row: hashlib.sha256(ids if ids is not None else text.encode()).digest()
+        for row, ids, text in file.query("SELECT id, token_ids, text FROM prompt")
+    }
+    batches: dict[tuple[int, int], dict[int, bytes]] = defaultdict(dict)
+    for group, unit, row, prompt in file.query(
+        "SELECT DISTINCT group_no, unit, row, prompt_id FROM generation "
+        "JOIN trial ON trial.id = trial_id JOIN cell ON cell.id = cell_id WHERE phase = 'headline'"
+    ):
+        batches[group, unit][row] = contents[prompt]
+    found: dict[int, dict[int, str]] = defaultdict(dict)
+    for (group, unit), batch in batches.items():
+        found[group][unit] = hashlib.sha256(b"".join(batch[row] for row in sorted(batch))).hexdigest()
+    return dict(found)
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any], origins: tuple[Origin, Origin] | None) -> Iterator[str]:
+    """What differs in how the runs of two verdicts came about, one line each (a, b: `RunVerdict.run`)."""
+    parts = [(key, a.get(key), b.get(key), ignored) for key, ignored in _COMPARED.items()]
+    if origins is not None:
+        here, there = origins[0].engines, origins[1].engines
+        parts += [(name, here[name], there[name], {"statement"}) for name in here if name in there]
+    for part, mine, theirs, ignored in parts:
+        in_a, in_b = dict(_leaves(part, mine, ignored)), dict(_leaves(part, theirs, ignored))
+        for key in in_a | in_b:
+            if in_a.get(key) != in_b.get(key):
+                yield f"{key}: {_short(in_a.get(key))} in A, {_short(in_b.get(key))} in B"
+
+
+def _leaves(name: str, value: Any, ignored: Set[str]) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        yield name, value
+        return
+    for key, item in value.items():
+        if key not in ignored:
+            yield from _leaves(f"{name}.{key}", item, ignored)
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
