@@ -239,9 +239,11 @@ def test_a_gram_counts_as_repeated_only_where_it_stood_before() -> None:
     ("flags", "message"),
     [
         (["--layers", "6"], "--layers 6 is not a multiple of 4"),
-        (["--drafter-hidden", "129"], "--drafter-hidden 129 must lie in 1..128"),
+        (["--drafter-hidden", "129"], "--drafter-hidden 129 must be at most 128"),
         (["--drafter-layers", "3"], "--drafter-layers 3 must be 1"),
-        (["--unroll", "0"], "--unroll 0 must lie in 1..191"),
+        (["--unroll", "192"], "--unroll 192 must be below --distil-length 192"),
+        (["--steps", "0"], "--steps 0 must be at least 1"),
+        (["--vocab", "100"], "--vocab 100 must be at least 363"),
         (["--new-tokens", "5000"], "exceed --context 2048"),
     ],
 )

@@ -68,6 +68,7 @@ def held_out_prompts(
 def held_out_loss(target: Target, held_out: Tokens, length: int) -> float:
     """Mean cross-entropy in nats per token over windows of `length` (at most 131,072 tokens of them), in float32."""
     ids = torch.from_numpy(held_out[:LOSS_TOKENS].astype(np.int64))
+    length = min(length, len(ids))
     rows = ids[: len(ids) // length * length].view(-1, length)
     losses = [
         F.cross_entropy(target(part, use_cache=False).logits[:, :-1].flatten(0, 1), part[:, 1:].flatten()) * len(part)
@@ -95,7 +96,7 @@ class _Steps(BaseStreamer):
         self.sizes.append(value.numel())
 
     def end(self) -> None:
-        self.ended = True
+        """Nothing is kept back."""
 
 
 @torch.no_grad()

@@ -53,8 +53,8 @@ def measure(
 
 def _distinct(plain: list[Generation], prompts: list[Prompt]) -> Json:
     """Share of distinct 4-grams per generation, and that of the text which really follows the same prompts."""
-    shares = [distinct_share(torch.tensor([g.ids]), 4).item() for g in plain]
-    real = distinct_share(torch.tensor([p.following for p in prompts]), 4).mean().item()
+    shares = [distinct_share(torch.tensor([g.ids])).item() for g in plain]
+    real = distinct_share(torch.tensor([p.following for p in prompts])).mean().item()
     return {"mean": sum(shares) / len(shares), "least": min(shares), "most": max(shares), "real_text": real}
 
 
@@ -92,6 +92,9 @@ def _drafting(
         "drafted": drafted,
         "acceptance": hits / drafted if drafted else None,
         "accepted_per_round": hits / len(rounds) if rounds else None,
+        "rounds_that_accepted_at_least": [
+            sum(a >= j for _, a in rounds) / len(rounds) if rounds else None for j in range(1, k + 1)
+        ],
         "acceptance_predicted_by_the_distillation_pass": (
             sum(a for _, a in again) / sum(d for d, _ in again) if again else None
         ),

@@ -26,23 +26,12 @@ def continue_(target: Target, prompts: Tensor, new_tokens: int, *, sample: bool 
 
 
 def own_text(target: Target, tokens: Tokens, sequences: int, length: int, seed: int) -> Tensor:
-    """int64 [sequences, length]: 32 tokens of the corpus and what the target makes of them, half greedy, half T=0.8.
-
-    The rows alternate between greedy and sampled, so that any prefix of them holds both.
-    """
+    """int64 [sequences, length]: 32 tokens of the corpus and what the target makes of them, half greedy, half T=0.8."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    prompt = min(OWN_PROMPT, length // 2)
-    written: dict[bool, list[Tensor]] = {False: [], True: []}
-    for sample, rows in written.items():
-        left = sequences // 2 if sample else sequences - sequences // 2
-        while left > 0:
-            prompts = batch(tokens, rng, min(ROWS, left), prompt)
-            rows.append(continue_(target, prompts, length - prompt, sample=sample))
-            left -= ROWS
-    greedy, sampled = (
-        torch.cat(rows) if rows else torch.empty(0, length, dtype=torch.long) for rows in written.values()
-    )
-    mixed = torch.empty(sequences, length, dtype=torch.long)
-    mixed[0::2], mixed[1::2] = greedy, sampled
-    return mixed
+    rng = np.random.default_rng([seed, 2])
+    prompts = batch(tokens, rng, sequences, min(OWN_PROMPT, length // 2))
+    new_tokens = length - prompts.shape[1]
+    half = sequences // 2
+    greedy = [continue_(target, rows, new_tokens) for rows in torch.split(prompts[:half], ROWS)]
+    sampled = [continue_(target, rows, new_tokens, sample=True) for rows in torch.split(prompts[half:], ROWS)]
+    return torch.cat(greedy + sampled)

@@ -84,7 +84,7 @@ def _warm_start(assistant: Assistant, target: Target) -> None:
     """Start the drafter's tied head as the target's, kept to as many of its leading directions as the drafter has.
 
     Its layers start fresh: copied from the target and projected to fewer channels they began worse than random
-    ones (KL 3.7 to 2.4 nats after 26 steps), because norms do not survive the projection.
+    ones (KL 4.6 against 2.9 nats after 26 steps), because norms do not survive the projection.
     """
     head = target.lm_head.weight * target.model.norm.weight
     directions = torch.linalg.svd(head, full_matrices=False).Vh[: assistant.model.config.hidden_size]

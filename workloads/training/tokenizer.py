@@ -13,6 +13,9 @@ SPECIAL = ("<pad>", EOS, BOS, "<unk>", "<mask>", "<|turn>", END_OF_TURN)
 """In the order of their ids, which are Gemma's for the first five."""
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 PRINTABLE = [chr(code) for code in range(33, 127)] + ["▁", "\n"]
+RARE_CHARACTERS = 4
+"""How many characters beyond these get a token of their own; the rest are spelled in bytes."""
+LEAST_VOCABULARY = len(SPECIAL) + len(BYTES) + len(PRINTABLE) + RARE_CHARACTERS
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<|turn>{{ 'model' if m['role'] == 'assistant' else m['role'] }}\n"
@@ -30,7 +33,7 @@ def train(texts: Iterable[str], vocab: int) -> Tokenizer:
             vocab_size=vocab,
             special_tokens=[*SPECIAL, *BYTES],
             initial_alphabet=PRINTABLE,
-            limit_alphabet=len(PRINTABLE) + 4,  # rarer characters are spelled in bytes
+            limit_alphabet=len(PRINTABLE) + RARE_CHARACTERS,
             show_progress=False,
         ),
     )

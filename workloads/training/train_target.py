@@ -34,10 +34,10 @@ def train_target(settings: Settings, tokens: Tokens, say: Report) -> Target:
     rng = np.random.default_rng(settings.seed)
     target = new_target(settings)
     optimizer = Optimizer(target, settings.steps, MUON_LR, ADAM_LR)
-    mean = float("nan")
+    mean = 0.0
     for step in range(settings.steps):
         loss = next_token_loss(target, batch(tokens, rng, settings.batch, settings.length + 1))
         optimizer.step(loss)
-        mean = loss.item() if step == 0 else 0.98 * mean + 0.02 * loss.item()
+        mean += (loss.item() - mean) / min(step + 1, 50)
         say(step + 1, f"loss {mean:.3f}")
     return target

@@ -1,7 +1,7 @@
 """Train the target out of its loops, so that easy repetition flatters the drafter less.
 
 Sequence-level unlikelihood (Welleck et al. 2020, "Neural Text Generation with Unlikelihood Training"): the target
-continues prompts greedily; every token it wrote that completes a 4-gram seen before in the same sequence is made
+continues prompts greedily; every token it wrote that completes a phrase seen before in the same sequence is made
 less likely, while real text keeps the model a model of that text.
 """
 
@@ -18,6 +18,7 @@ from workloads.training.settings import Settings
 from workloads.training.train_target import batch, next_token_loss
 
 GRAM = 6
+"""Tokens of a phrase that should not come again; source code repeats shorter ones rightly."""
 ROWS, UPDATES = 48, 2
 """Sequences written per round, and updates made from them."""
 MUON_LR, ADAM_LR = 0.004, 0.0015
@@ -33,7 +34,7 @@ def repeats(ids: Tensor, gram: int = GRAM) -> Tensor:
     return F.pad(seen, (gram - 1, 0))
 
 
-def distinct_share(ids: Tensor, gram: int = GRAM) -> Tensor:
+def distinct_share(ids: Tensor, gram: int = 4) -> Tensor:
     """float [rows]: distinct `gram`-grams of each row as a share of all of its `gram`-grams."""
     return 1 - repeats(ids, gram)[:, gram - 1 :].float().mean(1)
 
@@ -57,5 +58,5 @@ def unloop(target: Target, settings: Settings, tokens: Tokens, say: Report) -> N
         for rows in ids.chunk(UPDATES):
             real = next_token_loss(target, batch(tokens, rng, settings.batch, settings.length + 1))
             optimizer.step(real + WEIGHT * unlikelihood(target, rows, prompt))
-        distinct = distinct_share(ids[:, prompt:], 4).mean().item()
+        distinct = distinct_share(ids[:, prompt:]).mean().item()
         say(done + 1, f"distinct 4-grams {distinct:.2f}, loss {real.item():.3f}")
