@@ -7,10 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import psutil
 import pytest
+from children import Child
 from offering import offer
 
 from backends.protocol import (
@@ -18,7 +19,6 @@ from backends.protocol import (
     Close,
     Encode,
     Generate,
-    Generated,
     Open,
     Probe,
     Score,
@@ -28,48 +28,7 @@ from backends.protocol import (
 )
 from results.records import Encoded, EngineConfig, Pair, Prompt, Request
 
-R = TypeVar("R")
-
 PAIR = Pair("fake", "fake", None)
-
-
-class Child:
-    """A worker as its parent holds it."""
-
-    def __init__(self, backend: str, log: Path, environment: dict[str, str]) -> None:
-        request_fd, requests = os.pipe()
-        replies, reply_fd = os.pipe()
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "backends.worker", backend, str(request_fd), str(reply_fd)],
-                pass_fds=(request_fd, reply_fd),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=environment,
-            )
-        os.close(request_fd)
-        os.close(reply_fd)
-        self.requests, self.replies = os.fdopen(requests, "wb"), os.fdopen(replies, "rb")
-
-    def tell(self, line: bytes) -> bytes:
-        self.requests.write(line)
-        self.requests.flush()
-        return self.replies.readline()
-
-    def ask(self, ask: Ask[R]) -> R:
-        return read_reply(ask, self.tell(request_line(ask)))
-
-    def say(self, order: str) -> Generated:
-        return self.ask(Generate((Prompt("p", "w", "c", None, order),), Request(1)))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.requests.close()
-        self.process.wait(10)
-        self.replies.close()
 
 
 @pytest.fixture
@@ -210,7 +169,8 @@ def test_a_parent_killed_with_9_takes_worker_and_server_with_it(
     script = f"""
 import time
 from pathlib import Path
-from test_worker import Child, PAIR, EngineConfig, Open, _serve, request_line
+from children import Child
+from test_worker import PAIR, EngineConfig, Open, _serve, request_line
 child = Child("fake", Path({str(log)!r}), {environment!r})
 child.ask(Open(PAIR, EngineConfig()))
 child.requests.write(request_line(_serve(Path({str(where)!r}))))
