@@ -1,28 +1,29 @@
-"""What can be measured on this machine, asked of each runtime in a worker of its own (it may crash on import)."""
+"""What can be measured on this machine: every backend, asked in a worker of its own."""
 
 import os
-import platform
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from backends import discover
 from backends.base import Availability, Capabilities
-from backends.protocol import Probe
+from backends.protocol import Probe, Probed
 from harness import provenance
 from harness.client import CallFailed, Worker
 from harness.environment import worker_environment
+from results.errors import UsageError
 from results.records import Json
 
-_PROBE_S = 120.0
-"""A first import of a large runtime from a cold disk takes most of a minute."""
+PROBE_S = 120.0
+"""For importing a runtime and looking for its devices."""
 
 
 @dataclass(frozen=True, slots=True)
-class RuntimeFinding:
-    """One runtime on this machine."""
+class Finding:
+    """One runtime, as it is here."""
 
-    backend: str
+    name: str
     title: str
     availability: Availability
     capabilities: Capabilities
@@ -32,27 +33,26 @@ class RuntimeFinding:
 class Findings:
     """The whole examination."""
 
-    python: str
     machine: dict[str, Json]
-    """Provenance as a run file would store it."""
-    runtimes: tuple[RuntimeFinding, ...]
+    """As it would be stored with a run (`harness.provenance`)."""
+    runtimes: tuple[Finding, ...]
 
 
 def examine() -> Findings:
-    """Probe every backend that has an adapter. Takes seconds; never raises for what a runtime does."""
-    environment = worker_environment(os.environ, threads=None)
-    found = tuple(_runtime(name, environment) for name in discover.names())
-    return Findings(platform.python_version(), provenance.collect(environment), found)
+    """Probe every backend that can be named. A runtime that crashes or hangs while being probed is not usable."""
+    environment = worker_environment(os.environ, None)
+    names = discover.names()
+    with ThreadPoolExecutor() as pool:  # threads only wait: the work is done in the workers
+        runtimes = tuple(pool.map(lambda name: _examine(name, environment), names))
+    return Findings(provenance.collect(environment), runtimes)
 
 
-def _runtime(name: str, environment: dict[str, str]) -> RuntimeFinding:
-    adapter = discover.load(name)
-    with tempfile.TemporaryDirectory() as folder:
+def _examine(name: str, environment: dict[str, str]) -> Finding:
+    backend = discover.load(name)
+    with tempfile.TemporaryDirectory() as folder, Worker(name, Path(folder) / "log", environment) as worker:
         try:
-            with Worker(name, Path(folder) / "worker.log", environment) as worker:
-                probed = worker.ask(Probe(), _PROBE_S)
-        except CallFailed as error:
-            last = "".join(error.failure.detail.splitlines()[-1:])
-            broken = Availability(False, None, None, error.failure.message, last)
-            return RuntimeFinding(name, adapter.title, broken, adapter.capabilities)
-    return RuntimeFinding(name, adapter.title, probed.availability, probed.capabilities)
+            found = worker.ask(Probe(), PROBE_S)
+        except (CallFailed, UsageError) as error:
+            reason = f"probing it failed: {error}"
+            found = Probed(Availability(False, None, None, reason), backend.capabilities)
+    return Finding(name, backend.title, found.availability, found.capabilities)

@@ -56,7 +56,7 @@ def units(group: Group, running: Running, sources: Sequence[Source], sweep: Swee
     longest = None if facts.context_limit is None else facts.context_limit - sweep.output_tokens
     if longest is not None and longest < 1:
         raise UsageError(
-            f"-n {sweep.output_tokens}: the context of {group.pair.name} is {facts.context_limit} tokens, prompt included"
+            f"-n {sweep.output_tokens}: too long, the context of {group.pair.name} holds {facts.context_limit} tokens"
         )
     prompts = fit(sources, encode if group.token_ids else None, group.cell.prompt_tokens, count, longest=longest)
     return [tuple(prompts[start : start + rows]) for start in range(0, len(prompts), rows)]
