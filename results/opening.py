@@ -18,7 +18,7 @@ from results import schema
 from results.errors import RunFileError
 
 MAX_VALUE_BYTES = 64 * 2**20
-"""The largest text or blob that is read."""
+"""The largest text or blob that is written or read."""
 
 _MAGIC = b"SQLite format 3\x00"
 _SIDECARS = ("-wal", "-journal")

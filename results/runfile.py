@@ -16,6 +16,8 @@ from results.records import Cell, Generation, Json, Launch, Phase, Prompt, Trial
 State = Literal["running", "finished", "interrupted"]
 
 _T = TypeVar("_T")
+_KINDS = {"name": str, "schema_of": str, "created_unix_ns": int, "sweep": dict, "provenance": dict, "argv": list}
+"""Keys of the manifest that others rely on, where they are present."""
 _BATCH = 1000
 """Rows fetched at once."""
 
@@ -132,8 +134,14 @@ class RunFile:
         self.close()
 
     def _manifest(self) -> dict[str, Json]:
-        found = self.query("SELECT key, value FROM run")
-        return {row[0]: self._decoded("run", lambda value: json_value(*value), row) for row in found}
+        found = {
+            row[0]: self._decoded("run", lambda columns: json_value(*columns), row)
+            for row in self.query("SELECT key, value FROM run")
+        }
+        for key, kind in _KINDS.items():
+            if key in found and not isinstance(found[key], kind):
+                raise RunFileError(f"{self.path}: table run, row {key} is no {kind.__name__}")
+        return found
 
     def _records(self, table: str, decode: Callable[[rows.Row], _T]) -> dict[int, _T]:
         found = self.query(f"SELECT * FROM {table} ORDER BY id")

@@ -1,13 +1,17 @@
 """What every row must be before anything is computed from it: run files come from strangers.
 
-SQLite enforces none of this by itself (any column takes any type), so each table is looked through once on opening.
-Whatever reads the file afterwards may rely on types, ranges, references, and the shape of JSON and blobs.
+SQLite enforces none of this by itself (any column takes any type), so each table is looked through once on opening,
+and each row is looked at when it is written, so that no run ends in a file that is refused. Whatever reads a file
+may rely on types, ranges, references, and the shape of JSON and blobs.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 
+from results import schema
 from results.codec import MALFORMED, json_list, json_object
 from results.errors import RunFileError
 from results.opening import one_line
@@ -20,7 +24,6 @@ MAX_DRAFT = 4096
 MAX_NS = 10**15
 """Eleven days: no call takes longer."""
 
-_TYPES = {"INTEGER": "('integer')", "REAL": "('real')", "TEXT": "('text')", "BLOB": "('blob')"}
 _FAILURE = """(failure_kind IS NULL OR (failure_kind IN ('crash', 'timeout', 'oom', 'refused', 'error')
   AND failure_message IS NOT NULL AND failure_detail IS NOT NULL))"""
 
@@ -73,15 +76,10 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     for (finding,) in connection.execute("PRAGMA integrity_check(1)"):
         if finding != "ok":
             raise RunFileError(f"{path} is damaged ({one_line(finding)}); copy it again from its origin")
-    for table, condition in CONDITIONS.items():
-        key = "generation_id" if table == "round" else "rowid"
-        typed = " AND ".join(_column_types(connection, table))
-        for (row,) in connection.execute(
-            f"SELECT {key} FROM {table} WHERE ({typed} AND {condition}) IS NOT TRUE LIMIT 1"
-        ):
-            raise RunFileError(
-                f"{path}: table {table}, row {one_line(row)} holds what mtpbench never writes (altered or damaged)"
-            )
+    for table in CONDITIONS:
+        for (row,) in connection.execute(f"SELECT {_key(table)} FROM {table} WHERE {_unsound(table)} LIMIT 1"):
+            where = f"table {table}, row {one_line(row)}"
+            raise RunFileError(f"{path}: {where} holds what mtpbench never writes (altered or damaged)")
     for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         raise RunFileError(f"{path}: table {table}, row {one_line(row)} refers to a {parent} that is not there")
     for table, column, plain, parse in _JSON:
@@ -89,12 +87,30 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
             try:
                 parse(text)
             except MALFORMED as error:
-                raise RunFileError(
-                    f"{path}: table {table}, row {one_line(row)}, column {column}: {one_line(error)}"
-                ) from error
+                where = f"table {table}, row {one_line(row)}, column {column}"
+                raise RunFileError(f"{path}: {where}: {one_line(error)}") from error
 
 
-def _column_types(connection: sqlite3.Connection, table: str) -> Iterator[str]:
-    for _, name, kind, not_null, _, primary in connection.execute(f"PRAGMA table_info({table})").fetchall():
-        null = "" if not_null or primary else f" OR {name} IS NULL"
-        yield f"(typeof({name}) IN {_TYPES[kind]}{null})"
+def check_written(connection: sqlite3.Connection, table: str, row: int) -> None:
+    """Raise ValueError where a row just written would be refused by `check`; JSON and references are not looked at."""
+    found = connection.execute(f"SELECT * FROM {table} WHERE {_key(table)} = ? AND {_unsound(table)} LIMIT 1", (row,))
+    for values in found:
+        raise ValueError(f"out of range for table {table} (results.soundness): {one_line(values)}")
+
+
+def _key(table: str) -> str:
+    return "generation_id" if table == "round" else "rowid"
+
+
+@cache
+def _unsound(table: str) -> str:
+    """The SQL condition of a row that breaks the type of a column or the table's own condition."""
+    with closing(sqlite3.connect(":memory:")) as reference:
+        for step in schema.MIGRATIONS:
+            step(reference)
+        columns = reference.execute(f"PRAGMA table_info({table})").fetchall()
+    typed = [
+        f"(typeof({name}) = '{kind.lower()}'{'' if not_null or primary else f' OR {name} IS NULL'})"
+        for _, name, kind, not_null, _, primary in columns
+    ]
+    return f"({' AND '.join(typed)} AND {CONDITIONS[table]}) IS NOT TRUE"

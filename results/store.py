@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from results import rows, schema
+from results import rows, schema, soundness
 from results.codec import storable, to_json
 from results.errors import RunFileError, UsageError
-from results.opening import migrate
+from results.opening import MAX_VALUE_BYTES, migrate
 from results.owner import Owner
 from results.records import Cell, Generation, Json, Launch, Prompt, Trial
 from results.runfile import RunFile, State
@@ -34,8 +34,8 @@ _FOLD_WAIT_MS = 500
 class RunWriter:
     """The one process that adds to a run file: a context manager, made by `create` or `resume`.
 
-    Every method that adds raises UsageError, in one line, where the disk is full or gone; what was added before
-    stays readable.
+    Every method that adds raises UsageError, in one line, where the disk is full or gone, and ValueError for values
+    that `RunFile.open` would refuse; what was added before stays readable.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -132,6 +132,7 @@ class RunWriter:
                     "INSERT INTO round VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     [rows.of_round(generation_id, index, each) for index, each in enumerate(seen.rounds or ())],
                 )
+                soundness.check_written(self._connection, "round", generation_id)
             self._connection.executemany(
                 "INSERT INTO telemetry VALUES (?, ?, ?)",
                 [(trial_id, name, value) for name, value in telemetry.items() if not math.isnan(value)],
@@ -159,6 +160,7 @@ class RunWriter:
         """Release the file; a run that was not finished is marked as interrupted."""
         try:
             if not self._finished:
+                self._finished = True  # tried once, even where it fails: closing again does nothing
                 self.finish("interrupted")
         finally:
             self._connection.close()
@@ -186,6 +188,7 @@ class RunWriter:
             f"INSERT INTO {table} VALUES (NULL{', ?' * len(row)})", [storable(value) for value in row]
         )
         assert cursor.lastrowid is not None
+        soundness.check_written(self._connection, table, cursor.lastrowid)
         return cursor.lastrowid
 
     def _log_ahead(self) -> None:
@@ -228,6 +231,7 @@ class RunWriter:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=_WAIT_S)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA foreign_keys = ON")
     return connection

@@ -47,7 +47,7 @@ def test_a_run_in_progress_is_listed_as_running(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_listed_with_its_reason(tmp_path: Path) -> None:
-    write(tmp_path / "good.sqlite", {"name": 7, "created_unix_ns": 10**30})
+    write(tmp_path / "good.sqlite", {"created_unix_ns": 10**30})
     (tmp_path / "empty.sqlite").touch()
     (tmp_path / "text.sqlite").write_text("not a database at all")
     (tmp_path / "folder.sqlite").mkdir()

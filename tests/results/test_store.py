@@ -10,7 +10,7 @@ from support.samples import CELLS, GENERATION, LAUNCH, MANIFEST, PROMPT, TRIAL, 
 
 from results import schema
 from results.errors import RunFileError, UsageError
-from results.records import Json
+from results.records import Generation, Json, Round, Trial
 from results.store import RunFile, RunWriter
 
 
@@ -78,6 +78,25 @@ def test_nothing_is_kept_of_a_trial_that_could_not_be_stored_whole(path: Path) -
         assert next(writer.file.query("SELECT (SELECT count(*) FROM generation) + (SELECT count(*) FROM round)")) == (
             0,
         )
+
+
+@pytest.mark.parametrize(
+    ("trial", "generation", "table"),
+    [
+        (replace(TRIAL, wall_ns=-1), GENERATION, "trial"),
+        (replace(TRIAL, unit=2**40), GENERATION, "trial"),
+        (TRIAL, replace(GENERATION, n_prefill=-1), "generation"),
+        (TRIAL, replace(GENERATION, finish_reason="eos"), "generation"),
+        (TRIAL, replace(GENERATION, rounds=(Round(1, 1, 1), Round(2**20, 1, 1))), "round"),
+    ],
+)
+def test_what_no_reader_would_take_is_not_written(path: Path, trial: Trial, generation: Generation, table: str) -> None:
+    with RunWriter.create(path, MANIFEST) as writer:
+        fill(writer)
+        with pytest.raises(ValueError, match=f"out of range for table {table} "):
+            writer.add_trial(trial, [(1, generation)], {})
+    with RunFile.open(path) as file:
+        assert len(list(file.trials())) == 1
 
 
 def test_trials_are_found_by_cell_and_by_phase(path: Path) -> None:

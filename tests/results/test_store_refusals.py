@@ -206,6 +206,9 @@ def test_malformed_json_is_named_by_table_row_and_column(path: Path, table: str,
 
 
 def test_malformed_manifest_and_text_are_named(path: Path) -> None:
+    alter(path, "UPDATE run SET value = '7' WHERE key = 'name'")
+    assert refusal(path).endswith("table run, row name is no str")
+    alter(path, "UPDATE run SET value = '\"sample\"' WHERE key = 'name'")
     alter(path, "UPDATE run SET value = 'oops' WHERE key = 'seed'")
     assert "table run, row seed: " in refusal(path)
     alter(path, "UPDATE run SET value = 'oops', key = ? WHERE key = 'seed'", values=("\x1b[2J\nseed",))
