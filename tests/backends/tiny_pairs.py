@@ -1,0 +1,61 @@
+"""Tiny random pairs of the genuine Gemma 4 shapes, with the demo pair's tokenizer: nothing is ever accepted."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers as hf
+from conftest import DEMO
+
+from results.records import Pair
+
+TINY = {
+    "num_hidden_layers": 6,
+    "layer_types": ["sliding_attention", "full_attention"] * 3,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "sliding_window": 16,
+    "initializer_range": 0.3,
+}
+SHAPES: Mapping[str, Mapping[str, Any]] = {
+    "edge": {"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 2048, "num_kv_shared_layers": 2},
+    "MoE": {"enable_moe_block": True, "num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": 32},
+    "unified": {},
+}
+CENTROIDS = {"use_ordered_embeddings": True, "num_centroids": 64, "centroid_intermediate_top_k": 4}
+
+
+def make(folder: Path, kind: str) -> Pair:
+    """A multimodal target (its text part only is used) and its assistant, written to `folder`."""
+    torch.manual_seed(0)
+    text = _config(DEMO / "target") | TINY | SHAPES[kind]
+    assistant = _config(DEMO / "assistant") | {"backbone_hidden_size": 64} | (CENTROIDS if kind == "edge" else {})
+    assistant["text_config"] |= {"hidden_size": 32, "intermediate_size": 48, "sliding_window": 16}
+    assistant["text_config"] |= {"initializer_range": 0.3}
+    family = "Gemma4Unified" if kind == "unified" else "Gemma4"
+    if family == "Gemma4Unified":
+        text["model_type"] = assistant["text_config"]["model_type"] = "gemma4_unified_text"
+        assistant["model_type"] = "gemma4_unified_assistant"
+    config = getattr(hf, f"{family}Config")(
+        text_config=text, vision_config=None, audio_config=None, eos_token_id=[1, 6], pad_token_id=0, bos_token_id=2
+    )
+    target = getattr(hf, f"{family}ForConditionalGeneration")(config)
+    drafter = getattr(hf, f"{family}AssistantForCausalLM")(getattr(hf, f"{family}AssistantConfig")(**assistant))
+    if kind == "edge":
+        drafter.masked_embedding.token_ordering.copy_(torch.randperm(text["vocab_size"]))
+    drafter.generation_config.num_assistant_tokens = 4
+    target.save_pretrained(folder / "target")
+    drafter.save_pretrained(folder / "assistant")
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(DEMO / "target" / name, folder / "target" / name)
+    return Pair(kind, str(folder / "target"), str(folder / "assistant"), random_weights=True)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    for key in ("architectures", "transformers_version", "dtype"):
+        config.pop(key, None)
+    return config
