@@ -4,12 +4,14 @@ import math
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.samples import CELLS, GENERATION, LAUNCH, MANIFEST, PROMPT, TRIAL, fill
 
 from results import schema
 from results.errors import RunFileError, UsageError
+from results.owner import Owner
 from results.records import Generation, Json, Round, Trial
 from results.store import RunFile, RunWriter
 
@@ -195,6 +197,14 @@ def test_a_run_whose_writer_is_gone_was_interrupted(path: Path, writer: Json) ->
         started._set("writer", writer)
         with RunFile.open(path) as file:
             assert file.state == "interrupted"
+
+
+@pytest.mark.parametrize("change", [{"start_s": 1.0}, {"boot_id": "another"}, {"host": "another"}], ids=str)
+def test_another_process_of_the_same_number_is_not_the_writer(path: Path, change: dict[str, Any]) -> None:
+    with RunWriter.create(path, MANIFEST) as writer:
+        assert writer.file.state == "running"
+        writer._set("writer", replace(Owner.current(), **change).as_json())
+        assert writer.file.state == "interrupted"
 
 
 def test_a_run_of_an_older_schema_is_not_continued(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
