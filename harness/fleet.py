@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -53,10 +52,11 @@ class Fleet:
             self._launch(self._plan.engines[number])
         return self._up.get(number)
 
-    def only(self, numbers: Iterable[int]) -> None:
-        """Close every engine but these."""
-        for number in self._up.keys() - set(numbers):
-            self._up.pop(number).worker.close()
+    def close(self) -> None:
+        """Close every engine that is up; the next `get` launches it anew."""
+        for number, running in list(self._up.items()):
+            running.worker.close()
+            del self._up[number]
 
     def died(self, number: int, failure: Failure) -> None:
         """The worker of this engine is gone; the next `get` launches it anew, a bounded number of times."""

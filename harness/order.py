@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from harness.plan import Arm, Group
+from harness.plan import Arm, Group, Stage
 from results.records import HEADLINE, INSTRUMENTED, Phase
 
 
@@ -32,15 +32,14 @@ def block(seed: int, group: Group, unit: int, repeat: int) -> list[Call]:
     return calls
 
 
-def visits(
-    groups: Sequence[Group], units: Mapping[int, Sequence[object]], most: int | None
-) -> Iterator[tuple[Group, int, int]]:
+def visits(stage: Stage, units: Mapping[int, Sequence[object]]) -> Iterator[tuple[Group, int, int]]:
     """Every (group, unit, repeat) of a stage, groups alternating so that all of them grow together.
 
-    units: group number -> its units, at least one. most: repeats; None never ends, unless there are no groups.
+    units: group number -> its units, at least one; a group that is not there is passed over.
     """
-    for repeat in count() if groups and most is None else range(most or 0):
-        for unit in range(max((len(units[group.number]) for group in groups), default=0)):
+    groups = [group for group in stage.groups if group.number in units]
+    for repeat in (stage.repeats if stage.repeats is not None else count()) if groups else ():
+        for unit in range(max(len(units[group.number]) for group in groups)):
             for group in groups:
                 if unit < len(units[group.number]):
                     yield group, unit, repeat

@@ -15,7 +15,9 @@ Number = TypeVar("Number", int, float)
 
 NEEDS_ASSISTANT = ("mtp", "draft-model")
 DEFAULT_UNITS = 24
-"""Units of a group where the sweep names no number; METHOD: never stop before 20."""
+"""Units of a group where the sweep names no number: the stop rule wants at least 20."""
+VISITS_FOR_PRECISION = 10
+"""The most visits to a unit where a precision is asked for and nothing else bounds the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +65,20 @@ class Group:
         """The plain arm's cell: it holds the settings that all arms share."""
         return self.arms[0].cell
 
-    @property
-    def engines(self) -> tuple[int, ...]:
-        """Numbers of the engines that must be up while this group is measured."""
-        return tuple(dict.fromkeys(arm.engine for arm in self.arms))
-
     def calls(self, *, first_visit: bool) -> int:
         """Calls of one block: every arm twice, and once more with instruments at the first visit of a unit."""
         return 2 * len(self.arms) + (sum(arm.instrumented for arm in self.arms) if first_visit else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Groups whose engines are up at the same time, so that their blocks can alternate; one launch of them."""
+
+    groups: tuple[Group, ...]
+    repeats: range | None
+    """The visits to every unit that fall into this launch; None: endless."""
+    final: bool
+    """The last launch of these engines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +97,34 @@ class Plan:
 
     @property
     def visits(self) -> int | None:
-        """How often every unit is visited; None: until precision or time budget say stop."""
+        """How often every unit is visited, all launches together; None: until the time budget says stop."""
         sweep = self.sweep
-        bounded = sweep.precision is None and sweep.time_budget is None
-        return sweep.repeats or (1 if bounded else None)
+        if sweep.repeats is not None or sweep.launches > 1:
+            return sweep.launches * (sweep.repeats or 1)
+        if sweep.time_budget is not None:
+            return None
+        return 1 if sweep.precision is None else VISITS_FOR_PRECISION
 
     @property
-    def stages(self) -> tuple[tuple[Group, ...], ...]:
-        """Groups whose engines are up at the same time, so that their blocks can alternate.
+    def together(self) -> tuple[tuple[Group, ...], ...]:
+        """Groups whose engines are up at the same time: those of one backend and pair.
 
-        One stage per backend and pair: models of several pairs, or of several runtimes that each claim the
-        whole device, need not fit into memory together.
+        Models of several pairs, or of several runtimes that each claim the whole device, need not fit into
+        memory together.
         """
-        stages = groupby(self.groups, key=lambda group: (group.cell.backend, group.pair))
-        return tuple(tuple(groups) for _, groups in stages)
+        neighbours = groupby(self.groups, key=lambda group: (group.cell.backend, group.pair))
+        return tuple(tuple(groups) for _, groups in neighbours)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The run in order: every launch of all engines, and in it one stage for each set of groups."""
+        if self.visits is None:
+            return tuple(Stage(groups, None, final=True) for groups in self.together)
+        per_launch = self.visits // self.sweep.launches
+        launches = [range(start, start + per_launch) for start in range(0, self.visits, per_launch)]
+        return tuple(
+            Stage(groups, repeats, final=repeats is launches[-1]) for repeats in launches for groups in self.together
+        )
 
     @property
     def calls(self) -> int | None:

@@ -15,7 +15,7 @@ from harness.fleet import Fleet
 from harness.journal import Journal
 from harness.observe import Observer
 from harness.order import Call
-from harness.plan import Arm, Group, Plan
+from harness.plan import Arm, Group, Plan, Stage
 from harness.stopping import StopRule
 from results.metrics import timing
 from results.records import HEADLINE, WARMUP, Cell, Trial
@@ -48,15 +48,16 @@ class Runner:
 
         Raises UsageError, before the first block, where prompts, context and models do not go together.
         """
-        for stage in reversed(self.plan.stages):  # so that the first stage's engines are still up when it begins
-            self.fleet.only(engine for group in stage for engine in group.engines)
-            for group in stage:
+        for groups in reversed(self.plan.together):  # the first engines last: they stay up for the first stage
+            self.fleet.close()
+            for group in groups:
                 self.prepare(group, sources)
         for cell_id, visit in self.journal.visits():
             self.stop.seen(cell_id, visit)
         for number, stage in enumerate(self.plan.stages):
-            self.fleet.only(engine for group in stage for engine in group.engines)
-            self.stop.begin_stage(len(self.plan.stages) - number)
+            if number > 0:
+                self.fleet.close()
+            self.stop.begin(stage, stages_left=len(self.plan.stages) - number)
             for group, unit, repeat in self.due(stage):
                 for arm in group.arms:
                     self.warm_up(group, arm)
@@ -85,25 +86,22 @@ class Runner:
         self.units[group.number] = found
         self.stop.expect(group, [self.cells[arm.cell][0] for arm in group.arms], len(found))
 
-    def due(self, stage: Sequence[Group]) -> Iterator[tuple[Group, int, int]]:
-        """The stage's blocks that are still to be measured, until every group has stopped."""
-        going_on = {group.number: group for group in stage if group.number in self.units}
-        for group in stage:
-            if group.number not in going_on:
-                self.end(group, self.broken(group) or "no prompts")
-        for group, unit, repeat in order.visits(list(going_on.values()), self.units, self.plan.visits):
+    def due(self, stage: Stage) -> Iterator[tuple[Group, int, int]]:
+        """The stage's blocks that are still to be measured, until every group of it has stopped."""
+        going_on = {group.number: group for group in stage.groups}
+        for group, unit, repeat in order.visits(stage, self.units):
             if group.number not in going_on:
                 continue
             if self.journal.has_block(self.plan.sweep.seed, group, unit, repeat):
                 self.stop.block_done(group, first_visit=repeat == 0)
             elif why := self.broken(group) or self.stop.why(group, first_visit=repeat == 0):
-                self.end(going_on.pop(group.number), why)
-                if not going_on:
-                    return
+                self.end(going_on.pop(group.number), stage, why)
             else:
                 yield group, unit, repeat
+            if not going_on:
+                return
         for group in going_on.values():
-            self.end(group, "all repeats done")
+            self.end(group, stage, self.broken(group) or "all repeats done")
 
     def measure(self, group: Group, step: Call, unit: int, repeat: int) -> Trial:
         """One call of one arm, stored whatever becomes of it."""
@@ -175,8 +173,9 @@ class Runner:
         lost = self.fleet.lost.get(group.plain.engine)
         return f"engine lost: {lost.message}" if lost else "given up: too many workers lost"
 
-    def end(self, group: Group, why: str) -> None:
-        """No more blocks of this group, and why."""
-        self.journal.stopped(group, why)
-        self.stop.stopped(group)
-        self.observer.group_stopped(self.cells[group.cell][1], why)
+    def end(self, group: Group, stage: Stage, why: str) -> None:
+        """No more blocks of this group, unless it goes on in a later launch."""
+        if stage.final:
+            self.journal.stopped(group, why)
+            self.stop.stopped(group)
+            self.observer.group_stopped(self.cells[group.cell][1], why)

@@ -4,7 +4,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from harness.plan import Group, Plan
+from harness.plan import Group, Plan, Stage
 from results.speedup import Precision, Visit, precision
 
 MIN_UNITS = 20
@@ -18,6 +18,7 @@ class StopRule:
         """deadline: when the whole run must end; None without a time budget."""
         self._plan = plan
         self._deadline = self._stage_deadline = deadline
+        self._final = True
         self._cells: dict[int, tuple[int, ...]] = {}
         self._visits: dict[int, list[Visit]] = defaultdict(list)
         self._precision: dict[int, tuple[int, Precision]] = {}
@@ -33,8 +34,9 @@ class StopRule:
             self._left[group.number, True] = units
             self._left[group.number, False] = units * (self._plan.visits - 1)
 
-    def begin_stage(self, stages_left: int) -> None:
+    def begin(self, stage: Stage, *, stages_left: int) -> None:
         """The stages that are left, this one included, share the time that is left equally."""
+        self._final = stage.final
         if self._deadline is not None:
             now = time.monotonic()
             self._stage_deadline = now + (self._deadline - now) / stages_left
@@ -66,11 +68,12 @@ class StopRule:
     def why(self, group: Group, *, first_visit: bool) -> str | None:
         """Why the group's next block should not begin, or None.
 
+        Precision is no reason before the last launch: an interval over launches needs all of them.
         A block that would probably end after the deadline is not begun, unless it is the group's first: a run
         that shows nothing at all helps nobody.
         """
         wanted = self._plan.sweep.precision
-        if wanted is not None:
+        if wanted is not None and self._final:
             known = self.precision(group)
             if known.half_width is not None and known.half_width <= wanted and known.units >= MIN_UNITS:
                 return f"precision reached: ±{known.half_width:.1%}"

@@ -84,7 +84,8 @@ class Sweep(BaseModel):
         None, description="the half-width of the speed-up interval to stop at, such as 2%"
     )
     time_budget: Seconds | None = Field(None, description="how long the whole measurement may take, such as 5m or 90s")
-    repeats: Count | None = Field(None, description="a number of visits to every unit of at least 1")
+    repeats: Count | None = Field(None, description="a number of visits to every unit, in each launch, of at least 1")
+    launches: Count = Field(1, description="how often every engine is launched anew, at least 1")
     seed: Annotated[int, BeforeValidator(values.whole)] = Field(0, description="a whole number")
     warmup: Count = Field(5, description="the most warm-up calls of an arm, at least 1")
     start_timeout: Seconds = Field(1800.0, description="how long an engine may take to come up, such as 30m")

@@ -8,7 +8,7 @@ import pytest
 
 from backends.base import Capabilities
 from harness.order import Call, block, sampling_seed, visits
-from harness.plan import Group, Plan, make_plan
+from harness.plan import Group, Plan, Stage, make_plan
 from harness.stopping import StopRule
 from harness.sweep import Sweep
 from results.errors import UsageError
@@ -73,6 +73,16 @@ def test_calls_and_tokens_are_counted() -> None:
     assert plan(time_budget=60, repeats=1, output_tokens=1).seconds({"pair": 1.0}) < 1  # type: ignore[operator]
 
 
+def test_launches_repeats_precision_and_budget_bound_the_visits() -> None:
+    assert plan().visits == 1
+    assert plan(repeats=3, time_budget=60).visits == 3
+    assert plan(time_budget=60).visits is None
+    assert plan(precision="2%").visits == 10
+    assert plan(launches=2, repeats=3, time_budget=60).visits == 6
+    assert [stage.repeats for stage in plan(launches=2, repeats=3).stages] == [range(3), range(3, 6)]
+    assert [stage.final for stage in plan(launches=2, repeats=3).stages] == [False, True]
+
+
 def test_random_weights_make_synthetic_cells() -> None:
     (group,) = plan(pair=Pair("p", "t", "a", random_weights=True)).groups
     assert all(arm.cell.synthetic for arm in group.arms)
@@ -117,9 +127,10 @@ def test_every_arm_comes_equally_often_at_every_place() -> None:
 
 def test_groups_alternate_and_shorter_ones_end_earlier() -> None:
     first, second = plan(prompt_tokens=[64, 256]).groups
-    order = [(g.number, unit, repeat) for g, unit, repeat in visits([first, second], {0: "ab", 1: "c"}, 2)]
+    stage = Stage((first, second), range(2), final=True)
+    order = [(group.number, unit, repeat) for group, unit, repeat in visits(stage, {0: "ab", 1: "c"})]
     assert order == [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (0, 1, 1)]
-    assert list(visits([], {}, None)) == []
+    assert list(visits(Stage((first,), None, final=True), {})) == []
 
 
 def test_sampling_seeds_are_many_and_fit_into_31_bits() -> None:
@@ -138,7 +149,7 @@ def rule(deadline: float | None = None, **sweep: object) -> tuple[StopRule, Grou
     made = plan(draft_lengths=[2], **sweep)
     stop = StopRule(made, deadline)
     stop.expect(made.groups[0], CELLS, 4)
-    stop.begin_stage(1)
+    stop.begin(made.stages[-1], stages_left=1)
     return stop, made.groups[0]
 
 
@@ -171,6 +182,16 @@ def test_a_wide_interval_goes_on() -> None:
     assert stop.why(group, first_visit=True) is None
 
 
+def test_precision_never_stops_before_the_last_launch() -> None:
+    stop, group = rule(precision="2%", launches=2)
+    first, last = plan(precision="2%", launches=2).stages
+    feed(stop, 24, precise)
+    stop.begin(first, stages_left=2)
+    assert stop.why(group, first_visit=True) is None
+    stop.begin(last, stages_left=1)
+    assert stop.why(group, first_visit=True) is not None
+
+
 def test_without_a_wish_for_precision_nothing_stops_a_group_but_repeats() -> None:
     stop, group = rule()
     feed(stop, 24, precise)
@@ -194,10 +215,11 @@ def test_the_first_block_of_a_group_is_always_measured() -> None:
 
 def test_stages_share_the_time_that_is_left() -> None:
     stop, group = rule(time.monotonic() + 20)
-    stop.begin_stage(4)
+    stage = plan().stages[0]
+    stop.begin(stage, stages_left=4)
     stop.block_done(group, first_visit=True, seconds=6.0)
     assert stop.why(group, first_visit=True) == "time budget"
-    stop.begin_stage(2)
+    stop.begin(stage, stages_left=2)
     assert stop.why(group, first_visit=True) is None
 
 

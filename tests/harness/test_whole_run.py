@@ -1,5 +1,6 @@
 """A run from beginning to end, with a real worker around a scripted runtime."""
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from harness.experiment import dry_run, measure
 from harness.observe import Silent
 from harness.sweep import Sweep
 from results.errors import UsageError
+from results.judge import judge
 from results.records import Cell, Failure, SessionFacts, Trial
 from results.store import RunFile
 
@@ -128,6 +130,29 @@ def test_engines_that_are_fixed_at_launch_are_up_together_one_per_arm(bench: Pat
         assert len(launches) == 4
         assert len(file.launches()) == 3
         assert all(prompt.token_ids is None for prompt in file.prompts().values())
+
+
+def test_engines_are_launched_anew_as_often_as_asked(bench: Path, sweep: Make) -> None:
+    with RunFile.open(measure(sweep(launches=2), bench / "out").path) as file:
+        assert len(file.launches()) == 2
+        assert {(t.launch_id, t.repeat) for t in headline(file)} == {(1, 0), (2, 1)}
+        assert {t.launch_id for _, t in file.trials(phase="instrumented")} == {1}
+        assert {t.launch_id for _, t in file.trials(phase="warmup")} == {1, 2}
+        assert {cell.speedup.basis for cell in judge(file).cells if cell.speedup} == {"over launches"}
+
+
+def test_pairs_are_measured_one_after_the_other_so_that_one_engine_is_up_at_a_time(bench: Path, sweep: Make) -> None:
+    shutil.copytree(bench / "pair", bench / "other")
+    asked = sweep(pairs=[f"{bench}/pair:{bench}/pair", f"{bench}/other:{bench}/other"])
+    notes = Notes()
+    with RunFile.open(measure(asked, bench / "out", notes).path) as file:
+        cells = file.cells()
+        groups = [cells[trial.cell_id].group for trial in headline(file)]
+        assert groups == sorted(groups)
+        assert file.stopped() == {0: "all repeats done", 1: "all repeats done"}
+    assert [event for event in notes.events if event in ("launched", "block 3")] == [
+        *("launched", "launched", "block 3", "launched", "block 3"),
+    ]
 
 
 def test_an_arm_whose_engine_does_not_come_up_is_refused_and_the_others_go_on(bench: Path, sweep: Make) -> None:
