@@ -93,6 +93,8 @@ def export(
     if fmt not in get_args(Format):
         near = difflib.get_close_matches(fmt, get_args(Format), n=1)
         raise UsageError(f"unknown format {fmt!r}; {f'did you mean {near[0]}?' if near else 'csv, parquet or json'}")
+    if out.exists() and out.samefile(file.path):
+        raise UsageError(f"{out} is the run file itself, which no export replaces: name another place with --output")
     if fmt == "json":
         with _placed([out], overwrite) as (part,):
             _write_json(part, file, verdict)

@@ -150,6 +150,14 @@ def test_what_exists_is_replaced_only_when_asked(file: RunFile, tmp_path: Path, 
     assert first[0].read_bytes() != b"precious"
 
 
+@pytest.mark.parametrize("fmt", ["csv", "json"])
+def test_the_run_file_itself_is_never_replaced(file: RunFile, fmt: str) -> None:
+    before = file.path.read_bytes()
+    with pytest.raises(UsageError, match="is the run file itself"):
+        export(file, fmt, file.path, overwrite=True)
+    assert file.path.read_bytes() == before
+
+
 def test_a_failed_export_leaves_nothing_behind(file: RunFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(part: Path, table: object) -> None:
         part.write_text("half")
@@ -168,5 +176,6 @@ def test_an_impossible_place_or_format_is_one_line(file: RunFile, tmp_path: Path
         export(file, "csv", tmp_path / "no" / "where")
     with pytest.raises(UsageError, match=r"cannot write .*File exists"):
         export(file, "json", tmp_path / "run.sqlite" / "out.json")
+    (tmp_path / "taken").write_text("a file")
     with pytest.raises(UsageError, match=r"cannot write .*exists"):
-        export(file, "csv", tmp_path / "run.sqlite")
+        export(file, "csv", tmp_path / "taken")
