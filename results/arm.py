@@ -97,9 +97,11 @@ class Arm:
         known = cpu != ABSENT
         tpot = median_over_units([(v.unit, v.timing.tpot_ns) for v in visits])
         ttft = median_over_units([(v.unit, v.timing.ttft_ns) for v in visits])
+        gap = median_over_units([(v.unit, v.timing.inter_chunk_ns) for v in visits])
         return ArmTiming(
             tpot_ms=None if tpot is None else tpot / NS_PER_MS,
             ttft_ms=None if ttft is None else ttft / NS_PER_MS,
+            inter_chunk_ms=None if gap is None else gap / NS_PER_MS,
             tokens_per_s=tokens_per_s(v.timing for v in visits),
             cpu_over_wall=float(cpu[known].sum() / wall[known].sum()) if wall[known].sum() else None,
         )

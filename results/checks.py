@@ -44,11 +44,12 @@ def idle(arm: Arm) -> str | None:
 
 
 def wrong_length(arm: Arm) -> str | None:
-    """A round drafted more than k, or none ever drafted k."""
+    """A round drafted more than k, or none ever drafted k although some had room for k + 1 tokens."""
     drafted = arm.rounds.drafted
     if (row := _first(arm.rounds.row, drafted > arm.k)) is not None:
         return f"{arm.trial_name(row)}: a round drafted {drafted[drafted > arm.k][0]} tokens, but k is {arm.k}"
-    if len(drafted) and drafted.max() < arm.k:
+    had_room = arm.rounds.start + arm.k < arm.cell.output_tokens
+    if had_room.any() and drafted.max() < arm.k:
         return f"the longest draft of {len(drafted)} rounds has {drafted.max()} tokens: k = {arm.k} is not obeyed"
     return None
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-DRAWS = 50_000
-"""Monte Carlo draws of the max-T quantile: its standard error is then below half a percent."""
+DRAWS = 20_000
+"""Monte Carlo draws of the max-T quantile: its standard error is then about half a percent."""
 
 
 class Part(NamedTuple):

@@ -130,7 +130,9 @@ class Group:
         headline = evidence.rows_in(arm.cell_id, HEADLINE)
         units = evidence.trials.unit[evidence.rows.trial[headline]]
         measured = self.effects[arm.cell_id].units if gain else np.empty(0, dtype=np.int64)
-        trials = np.concatenate([evidence.trials_in(a.cell_id, HEADLINE) for a in (arm, self.plain) if a])
+        own = evidence.trials_in(arm.cell_id, HEADLINE)
+        plain = evidence.trials_in(self.plain.cell_id, HEADLINE) if self.plain and not cell.skipped else own[:0]
+        trials = np.concatenate([own, plain])
         flags = Counter(flag for trial in trials.tolist() for flag in evidence.trials.flags.get(trial, ()))
         distinct = evidence.rows.distinct_4grams[headline]
         return CellVerdict(
@@ -165,7 +167,7 @@ class Group:
             trials_failed=sum(trial in evidence.trials.failures for trial in trials.tolist()),
             trials_flagged=sum(trial in evidence.trials.flags for trial in trials.tolist()),
             flags=dict(flags),
-            units_dropped=len(np.unique(evidence.trials.unit[trials])) - len(measured),
+            units_dropped=len(np.unique(evidence.trials.unit[own])) - len(measured),
             tokens_after_eos=int((evidence.rows.n_tokens - evidence.rows.natural)[headline].sum()),
             costs=costs,
             theory=theory.theory(

@@ -36,7 +36,7 @@ def status(speculative: Arm, plain: Arm | None) -> tuple[Status, str]:
 def contradictions(speculative: Arm, plain: Arm) -> Iterator[str]:
     """Every reason against a cell, its own first."""
     yield from (reason for check in checks.OF_SPECULATIVE if (reason := check(speculative)))
-    yield from (f"no plain baseline: {reason}" for check in checks.OF_PLAIN if (reason := check(plain)))
+    yield from (f"the plain arm is no baseline: {reason}" for check in checks.OF_PLAIN if (reason := check(plain)))
     yield from (reason for check in checks.OF_EITHER for arm in (speculative, plain) if (reason := check(arm)))
     if reason := checks.prompts_differ(speculative, plain):
         yield reason

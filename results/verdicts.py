@@ -29,6 +29,8 @@ class ArmTiming:
     """All tokens over all wall time, the whole batch together."""
     cpu_over_wall: float | None = None
     """CPU time of the engine's process / wall time; far above its threads means spinning or contention."""
+    inter_chunk_ms: float | None = None
+    """Mean time between chunks as they arrive. With speculation a chunk holds several tokens: no token latency."""
 
 
 @dataclass(frozen=True, slots=True)

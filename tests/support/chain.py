@@ -22,7 +22,8 @@ class Machine:
     drift: float = 0.06
     """Slow-down from the first trial to the last."""
     wave: float = 0.03
-    """Size of three periods of a slow swing."""
+    """Size of a swing with a period of `wave_period` trials."""
+    wave_period: float = 150.0
     outliers: float = 0.03
     """Share of trials that something else on the machine delays ..."""
     outlier_size: float = 0.15
@@ -97,6 +98,7 @@ def _machine_noise(rng: np.random.Generator, runs: int, trials: int, machine: Ma
     for trial in range(1, trials):
         shocks[trial] += machine.autocorrelation * shocks[trial - 1]
     when = np.arange(trials)[:, None] / trials
-    swing = machine.wave * np.sin(2 * np.pi * (3 * when + rng.random((1, runs))))
+    phase = np.arange(trials)[:, None] / machine.wave_period + rng.random((1, runs))
+    swing = machine.wave * np.sin(2 * np.pi * phase)
     delays = (rng.random((trials, runs)) < machine.outliers) * rng.exponential(machine.outlier_size, (trials, runs))
     return (machine.noise * shocks + machine.drift * when + swing + delays).T

@@ -1,0 +1,45 @@
+"""Quantiles and half-widths."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_t
+from scipy.stats import t as student
+
+from results.intervals import Part, half_width, max_t_quantile, t_quantile
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.999])
+@pytest.mark.parametrize("df", [1, 1.5, 2, 4.7, 19, 120.4, 10_000])
+def test_the_t_quantile_is_scipys(df: float, confidence: float) -> None:
+    assert t_quantile(df, confidence) == pytest.approx(student.ppf((1 + confidence) / 2, df), rel=1e-6)
+
+
+def test_the_maximum_over_one_arm_is_the_t_quantile_itself() -> None:
+    assert max_t_quantile(7, np.eye(1), 0.95) == t_quantile(7, 0.95)
+
+
+def test_arms_that_always_agree_need_no_adjustment() -> None:
+    assert max_t_quantile(19, np.ones((6, 6)), 0.95) == pytest.approx(t_quantile(19, 0.95), rel=0.01)
+
+
+@pytest.mark.parametrize("common", [0.0, 0.5, 0.9])
+def test_the_maximum_over_arms_is_exceeded_as_often_as_it_should(common: float) -> None:
+    correlation = np.full((4, 4), common) + (1 - common) * np.eye(4)
+    quantile = max_t_quantile(12, correlation, 0.95)
+    drawn = multivariate_t(shape=correlation, df=12, seed=5).rvs(40_000)
+    assert np.mean(np.abs(drawn).max(axis=1) <= quantile) == pytest.approx(0.95, abs=0.004)
+
+
+def test_a_single_part_gives_the_t_interval() -> None:
+    assert half_width([Part(0.04, 9)], [2.5]) == pytest.approx(2.5 * 0.2)
+
+
+def test_parts_weigh_their_quantiles_by_variance() -> None:
+    # (0.03 * 2 + 0.01 * 4) / sqrt(0.04) = 0.1 / 0.2
+    assert half_width([Part(0.03, 20), Part(0.01, 2)], [2.0, 4.0]) == pytest.approx(0.5)
+
+
+def test_no_variance_gives_no_width() -> None:
+    assert half_width([Part(0.0, 3), Part(0.0, 1)], [3.0, math.pi]) == 0.0
