@@ -48,7 +48,7 @@ def differences(runs: list[Run]) -> list[Difference]:
 
 def shade(cell: CellVerdict, largest: float) -> int:
     """How strongly a cell of the overview is tinted: 0 at or below 1x, `_SHADES` at the run's largest speed-up."""
-    if cell.status != "ok" or cell.speedup is None or cell.speedup.point <= 1 or largest <= 1:
+    if labels(cell) or cell.speedup is None or cell.speedup.point <= 1 or largest <= 1:
         return 0
     return max(1, round(_SHADES * (cell.speedup.point - 1) / (largest - 1)))
 

@@ -1,6 +1,6 @@
-"""`mtpbench show`: one run in the terminal, at whatever width it has."""
+"""Run files in the terminal: one run at whatever width there is, two beside each other, a folder of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,9 +12,11 @@ from rich.text import Text
 
 from reports import machine
 from reports.groups import Group, groups, labels, measured
-from reports.text import ABSENT, NOT_REVEALED, bounds, clean, count, ratio, revealed, share, span
+from reports.text import ABSENT, NOT_COMPUTED, NOT_REVEALED, bounds, clean, count, ratio, revealed, share, size, span
 from reports.words import certificate, decide, equivalence, headline, notes, trials
-from results.verdicts import ArmTiming, CellVerdict, RunVerdict
+from results.compare import CellComparison, CellKey, Comparison
+from results.listing import RunSummary
+from results.verdicts import ArmTiming, CellVerdict, Interval, RunVerdict
 
 _LOUD = {"INVALID": "bold red", "FAILED": "bold red", "SYNTHETIC": "bold magenta"}
 _EXPLAINED = ("failed", "skipped", "invalid", "unverified", "imported")
@@ -61,12 +63,12 @@ def _columns(group: Group) -> list[Column]:
         *by_method,
         Column("speed-up", lambda c: ratio(c.speedup.point if c.speedup else None), "speed", 0),
         Column("new prompts", lambda c: span(c.speedup.new_prompts if c.speedup else None), "speed", 1),
-        Column("these prompts", lambda c: span(c.speedup.these_prompts if c.speedup else None), "speed", 4),
+        Column("these prompts", lambda c: span(c.speedup.these_prompts if c.speedup else None), "speed", 5),
         Column("accept. length", _acceptance, "acceptance", 0),
         Column("interval", lambda c: bounds(*((c.acceptance.low, c.acceptance.high) if c.acceptance else (None, None))),
                "acceptance", 1),
         Column("accepted at 1…k", _positions, "acceptance", 2, "left"),
-        Column("TTFT ms", _arms(lambda arm: arm.ttft_ms), "speed", 5),
+        Column("TTFT ms", _arms(lambda arm: arm.ttft_ms), "speed", 4),
         Column("TPOT ms", _arms(lambda arm: arm.tpot_ms), "speed", 2),
         Column("tokens/s", _arms(lambda arm: arm.tokens_per_s), "speed", 3),
         Column("4-grams", lambda c: share(c.distinct_4grams), "acceptance", 3),
@@ -151,6 +153,85 @@ def show(verdict: RunVerdict, console: Console) -> None:
     if len(found) != 1:
         console.print()
         console.print(Text(headline([(group, decide(group)) for group in found]), "bold"), overflow="fold")
-    for note in notes(verdict):
+    told = notes(verdict)
+    if told:
         console.print()
-        console.print(Text(f"! {note}"), overflow="fold")
+    _lines(console, (Text(f"! {note}") for note in told))
+
+
+def show_comparison(comparison: Comparison, console: Console) -> None:
+    """Print two runs cell by cell; every ratio is B over A."""
+    console.print(Text(f"A  {clean(comparison.a)}\nB  {clean(comparison.b)}", "bold"), overflow="fold")
+    if comparison.cells:
+        console.print(Padding(_compared(comparison.cells), (1, 0)))
+        basis = sorted({cell.speedup.basis for cell in comparison.cells if cell.speedup})
+        console.print(Text(f"B over A: above 1 is a larger speed-up in B ({', '.join(basis) or 'nothing compared'})."))
+        console.print(Text("TPOT: below 1 is faster in B; two runs alone give it no interval."))
+    else:
+        console.print(Text("The two runs have no cell in common.", "bold"))
+    for side, keys in (("A", comparison.only_a), ("B", comparison.only_b)):
+        if keys:
+            console.print(Text(f"only in {side}: {'; '.join(_key(key) for key in keys)}"), overflow="fold")
+    _lines(console, (Text(f"! {clean(warning)}") for warning in comparison.warnings))
+
+
+def _key(key: CellKey) -> str:
+    prompt = "own prompts" if key.prompt_tokens is None else f"{key.prompt_tokens}-token prompts"
+    return f"{clean(key.backend, 30)} {clean(key.pair, 40)} {clean(key.method, 24)} k = {key.draft_length}, {prompt}"
+
+
+def _compared(cells: Sequence[CellComparison]) -> Table:
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    made.add_column("cell")
+    for name in ("speed-up A → B", "B / A", "interval", "acceptance A → B", "change", "TPOT plain", "TPOT drafted"):
+        made.add_column(name, justify="right")
+    made.add_column("status")
+    for cell in cells:
+        change = cell.acceptance
+        marks = [
+            f"{side} {status.upper()}"
+            for side, status in (("A", cell.status_a), ("B", cell.status_b))
+            if status != "ok"
+        ]
+        texts = (
+            _key(cell.cell),
+            f"{ratio(cell.speedup_a)} → {ratio(cell.speedup_b)}",
+            f"{cell.speedup.point:.3f}" if cell.speedup else NOT_COMPUTED,
+            span(cell.speedup.interval if cell.speedup else None, 3),
+            " → ".join(NOT_REVEALED if a is None else f"{a:.2f}" for a in (cell.acceptance_a, cell.acceptance_b)),
+            NOT_COMPUTED
+            if change is None
+            else f"{change.point:+.2f}" + (f" ({_signed(change.interval)})" if change.interval else ""),
+            *(NOT_REVEALED if tpot is None else f"{tpot:.3f}" for tpot in (cell.plain_tpot, cell.speculative_tpot)),
+            " ".join([*marks, *(["SYNTHETIC"] if cell.synthetic else [])]) or "ok",
+        )
+        made.add_row(*(Text(text) for text in texts))
+    return made
+
+
+def _signed(interval: Interval) -> str:
+    return f"{interval.low:+.2f} to {interval.high:+.2f}"
+
+
+def show_runs(found: Sequence[RunSummary], console: Console) -> None:
+    """Print the run files of a folder."""
+    if not found:
+        console.print(Text("No run files here: `mtpbench run` writes one."))
+        return
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for name, justify in (("file", "left"), ("state", "left"), ("backends", "left"), ("pairs", "left"),
+                          ("cells", "right"), ("trials", "right"), ("failed", "right"), ("size", "right")):  # fmt: skip
+        made.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
+    for run in found:
+        if run.problem is not None:
+            made.add_row(Text(clean(run.file, 80)), Text(clean(run.problem), "red"))
+            continue
+        texts = (
+            clean(run.file, 80),
+            run.state or "unknown",
+            *(clean(", ".join(names), 80) for names in (run.backends, run.pairs)),
+            *("unknown" if n is None else f"{n:,}" for n in (run.cells, run.trials, run.failed)),
+            size(run.size_bytes),
+        )
+        made.add_row(*(Text(text) for text in texts))
+    console.print(made)

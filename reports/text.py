@@ -85,6 +85,17 @@ def listed(words: list[str], final: str = "and") -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {final} {words[-1]}" if words else ""
 
 
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def tied(text: str) -> str:
     """`text` whose `k = 4` cannot be broken over two lines."""
     return re.sub(r"\bk = (?=\d)", "k\u00a0=\u00a0", text)

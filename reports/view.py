@@ -53,6 +53,8 @@ class Run:
     engines: tuple[evidence.Engine, ...]
     provenance: tuple[tuple[str, str], ...]
     sweep: tuple[tuple[str, str], ...]
+    request: tuple[tuple[str, str], ...]
+    """Command line, seed, workloads."""
     flags: dict[str, int]
     failed: tuple[evidence.Failed, ...]
     failed_total: int
@@ -112,6 +114,7 @@ def run_view(key: str, name: str, file: RunFile, verdict: RunVerdict, drawn: int
         engines=tuple(evidence.engines(file)),
         provenance=tuple(machine.facts(run.get("provenance"))),
         sweep=tuple(machine.facts(run.get("sweep"))),
+        request=tuple(machine.facts({key: run.get(key) for key in ("file", "argv", "seed", "workload")})),
         flags=evidence.flags(file),
         failed=(*evidence.failed_launches(file), *failed),
         failed_total=failed_total,

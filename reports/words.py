@@ -17,8 +17,6 @@ DEMO_NOTE = (
     "not from memory bandwidth as with the real models on an accelerator. It shows that the measurement works; it "
     "predicts nothing for another pair."
 )
-LOOP_LIMIT = 0.5
-"""Below this share of distinct 4-grams, text repeats itself more than it says something new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ def decide(group: Group) -> Decision:
     figure = " ".join((*labels(cell), ratio(best.speedup)))
     detail = _certainty(group, cell)
     if not best.distinguishable:
-        known = cell.distinguishable is not None
+        known = best.adjusted is not None and cell.aa is not None
         why = (
             "not distinguishable from plain decoding" if known else "not compared with chance, for lack of an interval"
         )
@@ -82,9 +80,10 @@ def _certainty(group: Group, cell: CellVerdict) -> str:
 def _why_unranked(group: Group) -> str:
     counts: dict[str, int] = {}
     for cell in group.cells:
-        counts[cell.status] = counts.get(cell.status, 0) + 1
-    told = listed([f"{n} {status}" for status, n in counts.items()])
-    return f"Only valid, verified measurements are ranked; the cells here: {told}."
+        why = (labels(cell) or ("without a speed-up",))[0].lower()
+        counts[why] = counts.get(why, 0) + 1
+    told = listed([f"{n} {why}" for why, n in counts.items()])
+    return f"Only valid, verified and real measurements are ranked; the cells here: {told}."
 
 
 def headline(found: list[tuple[Group, Decision]]) -> str:
@@ -118,8 +117,8 @@ def certificate(aa: Interval | None) -> str:
     if aa is None:
         return f"A/A {NOT_COMPUTED}"
     reach = max(abs(aa.low - 1), abs(aa.high - 1))
-    wide = f", wider than {100 * AA_LIMIT:.0f} %" if reach > AA_LIMIT else ""
-    return f"A/A {span(aa, 3)}: plain decoding against itself stays within {100 * reach:.1f} % of 1{wide}"
+    noise = ": smaller effects are noise here" if reach > AA_LIMIT else ""
+    return f"A/A {span(aa, 3)}: plain decoding differs from itself by at most {100 * reach:.1f} %{noise}"
 
 
 def equivalence(cell: CellVerdict) -> str:
@@ -141,12 +140,6 @@ def notes(verdict: RunVerdict) -> list[str]:
     told = [clean(text) for text in verdict.warnings]
     if any(cell.pair == "demo" for cell in verdict.cells):
         told.append(DEMO_NOTE)
-    looping = [c.distinct_4grams for c in verdict.cells if c.distinct_4grams is not None]
-    if looping and min(looping) < LOOP_LIMIT:
-        told.append(
-            f"The output repeats itself (as few as {100 * min(looping):.0f} % of its 4-grams are distinct), which is "
-            "easy to draft and flatters acceptance."
-        )
     if any(cell.synthetic for cell in verdict.cells):
         told.append(
             "SYNTHETIC figures come from forced acceptance or random weights: costs, not a real drafter's gain."

@@ -86,14 +86,15 @@ def by_length(key: str, group: Group, shared: Sequence[float]) -> Picture | None
             mine = [(ks.index(c.draft_length) + shift, c, s) for c, s in timed if c.method == method]
             ranked = [(x, s.point) for x, c, s in mine if c.status == "ok"]
             axes.plot([x for x, _ in ranked], [y for _, y in ranked], color=colour, linewidth=0.8, alpha=0.5)
+            name = clean(method, 24) if len(group.methods) > 1 else "speed-up"
+            axes.plot([], [], color=colour, marker=marker, markersize=6, linestyle="none", label=name)
             for x, cell, speedup in mine:
                 sound = cell.status == "ok"
                 ink = colour if sound else COLOUR["muted"]
-                name = clean(method, 24) if len(group.methods) > 1 else "speed-up"
                 axes.plot([x], [speedup.point], marker=marker if sound else "X", markersize=6, linestyle="none",
                           markeredgewidth=1.6, color=ink, zorder=4,
                           markerfacecolor=ink if sound and cell.distinguishable is not False else COLOUR["paper"],
-                          label=name if sound else "not ranked")  # fmt: skip
+                          label=None if sound else "not ranked")  # fmt: skip
                 if not sound:
                     beside(axes, x, speedup.point, cell.status, ink)
                 whisker(axes, x, speedup.these_prompts, width=5, colour=ink, label="these prompts")

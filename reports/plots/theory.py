@@ -78,9 +78,10 @@ def waterfall(key: str, group: Group) -> Picture | None:
     with canvas(key, 62 + 28 * (len(steps) + 1)) as drawn:
         axes = drawn.axes
         ends = [step.speedup for step in steps]
+        explained = cell.speedup is not None  # else the last step is the formula's own, and there is no residual
         axes.barh(0, ends[0], height=0.62, color=COLOUR["band"])
         for row, (before, after) in enumerate(pairwise(ends), start=1):
-            residual = row == len(steps) - 1
+            residual = explained and row == len(steps) - 1
             role = "loss" if after <= before else "third"
             axes.barh(row, after - before, left=before, height=0.62, linewidth=1.2, edgecolor=COLOUR[role],
                       facecolor=COLOUR["paper" if residual else role],
@@ -91,7 +92,7 @@ def waterfall(key: str, group: Group) -> Picture | None:
         for row, value in ((0, ends[0]), (len(steps), ends[-1])):
             beside(axes, value, row, ratio(value), COLOUR["ink"])
         axes.axvline(1, color=COLOUR["muted"], linewidth=1)
-        rows(axes, [*(clean(step.label, 26) for step in steps), "measured"])
+        rows(axes, [*(clean(step.label, 26) for step in steps), "measured" if explained else "predicted"])
         axes.set_xlim(0, max(ends) * 1.2)
         axes.set_xlabel("speed-up that remains, ×")
         synthetic_mark(drawn, cell.synthetic)

@@ -1,0 +1,184 @@
+"""Pictures: deterministic, themed by classes alone, with the figures they show in words."""
+
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import matplotlib as mpl
+import pytest
+from support.verdicts import ALL, acceptance, cell, demo, hostile, indistinguishable, troubled, verdict
+
+from reports.groups import groups
+from reports.plots import acceptance as accepted
+from reports.plots import speed, theory
+from reports.plots.canvas import Picture
+from results.verdicts import RunVerdict
+
+
+def pictures(run: RunVerdict) -> list[Picture]:
+    found = groups(run)
+    extent = speed.extent(found)
+    made = [speed.decision("best", found), speed.certificate("aa", found)]
+    for i, group in enumerate(found[:2]):
+        made += [
+            speed.by_length(f"length{i}", group, extent),
+            speed.scatter(f"units{i}", group),
+            accepted.by_position(f"joint{i}", group, "joint"),
+            accepted.by_position(f"conditional{i}", group, "conditional"),
+            accepted.by_category(f"category{i}", group),
+            accepted.by_output(f"output{i}", group),
+            theory.expectation(f"theory{i}", group),
+            theory.waterfall(f"waterfall{i}", group),
+        ]
+    return [picture for picture in made if picture is not None]
+
+
+@pytest.fixture(scope="module")
+def of_demo() -> dict[str, Picture]:
+    return {picture.key: picture for picture in pictures(demo())}
+
+
+def words(svg: str) -> list[str]:
+    return ["".join(node.itertext()) for node in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_all_ten_kinds_of_pictures_are_drawn_for_a_full_run(of_demo: dict[str, Picture]) -> None:
+    assert len(of_demo) == 2 + 2 * 8
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "six_backends"])
+def test_every_picture_is_sound_svg_without_style_script_or_link(name: str) -> None:
+    for picture in pictures(ALL[name]()):
+        root = ET.fromstring(picture.svg)
+        ids = [node.attrib["id"] for node in root.iter() if "id" in node.attrib]
+        assert len(ids) == len(set(ids))
+        assert all(own.startswith(f"{picture.key}-") for own in ids)
+        for node in root.iter():
+            assert "style" not in node.attrib
+            assert not node.tag.endswith(("script", "style", "metadata", "image", "foreignObject"))
+            assert node.attrib.get("href", f"#{picture.key}-").startswith(f"#{picture.key}-")
+            assert not any(value.startswith("#0000") for value in node.attrib.values()), "a colour without its class"
+        assert picture.title
+        assert picture.about
+        assert picture.alternative
+
+
+def test_the_same_figures_give_the_same_bytes(of_demo: dict[str, Picture]) -> None:
+    (group, *_) = groups(demo())
+    again = speed.by_length("length0", group, speed.extent(groups(demo())))
+    assert again == of_demo["length0"]
+
+
+def test_drawing_leaves_no_trace_in_matplotlibs_settings() -> None:
+    before = dict(mpl.rcParams)
+    speed.certificate("aa", groups(demo()))
+    assert dict(mpl.rcParams) == before
+
+
+def test_pictures_stay_small(of_demo: dict[str, Picture]) -> None:
+    assert max(len(picture.svg) for picture in of_demo.values()) < 25_000
+
+
+def test_alternatives_hold_the_figures_that_are_drawn(of_demo: dict[str, Picture]) -> None:
+    assert "k = 4 2.02× (new prompts 1.89–2.15)" in of_demo["length0"].alternative
+    assert of_demo["length0"].alternative.endswith("A/A 0.992–1.011.")
+    assert "k = 2: 0.82 0.69" in of_demo["joint0"].alternative
+    assert "k = 2: 0.82 0.84" in of_demo["conditional0"].alternative
+    assert "docstring 3.93 (3.54–4.32, 120 rounds)" in of_demo["category0"].alternative
+    assert "k = 4 measured 2.02×, Leviathan 2.67×, with measured costs 2.10×" in of_demo["theory0"].alternative
+    assert "k = 5: ideal 3.89×" in of_demo["waterfall0"].alternative
+    assert "unexplained residual -4% to 2.04×" in of_demo["waterfall0"].alternative
+    assert "64-token prompts: k = 5, 2.04×, interval 1.86–2.22" in of_demo["best"].alternative
+    assert "median" in of_demo["units0"].alternative
+
+
+def test_axes_name_their_units(of_demo: dict[str, Picture]) -> None:
+    assert {"draft length k, tokens a round", "decode speed-up"} <= set(words(of_demo["length0"].svg))
+    assert "acceptance length, tokens a round" in words(of_demo["category0"].svg)
+    assert "position in the output, tokens" in words(of_demo["output0"].svg)
+    assert "24 units" in of_demo["length0"].about
+
+
+def test_the_residual_is_drawn_as_it_is_loss_or_gain(of_demo: dict[str, Picture]) -> None:
+    assert "−0.08" in words(of_demo["waterfall0"].svg)
+    one = cell(4)
+    assert one.theory is not None
+    steps = (*one.theory.waterfall[:-1], replace(one.theory.waterfall[-1], speedup=2.4))
+    gaining = theory.waterfall("w", groups(verdict([replace(one, theory=replace(one.theory, waterfall=steps))]))[0])
+    assert gaining is not None
+    assert "+0.30" in words(gaining.svg)
+
+
+def test_without_a_measurement_the_waterfall_ends_in_a_prediction() -> None:
+    one = cell(4, speedup=None)
+    assert one.theory is not None
+    known = replace(one, theory=replace(one.theory, waterfall=one.theory.waterfall[:-1]))
+    picture = theory.waterfall("w", groups(verdict([known]))[0])
+    assert picture is not None
+    assert "predicted" in words(picture.svg)
+    assert "measured" not in words(picture.svg)
+
+
+def test_doubtful_and_synthetic_figures_carry_their_label_inside_the_picture() -> None:
+    drawn = {picture.key: picture for picture in pictures(troubled())}
+    assert {"invalid", "unverified", "imported", "not ranked"} <= set(words(drawn["length0"].svg))
+    assert "SYNTHETIC" in words(drawn["length1"].svg)
+    assert "k = 2 INVALID" in words(drawn["units0"].svg)
+    assert "k = 1 SYNTHETIC 1.36×" in drawn["length1"].alternative
+
+
+def test_a_difference_that_chance_explains_is_drawn_hollow() -> None:
+    hollow = speed.by_length("x", groups(indistinguishable())[0], [1.0])
+    solid = speed.by_length("x", groups(demo())[0], [1.0])
+    assert hollow is not None
+    assert solid is not None
+    assert "f-paper" in hollow.svg
+    assert "f-paper" not in solid.svg
+    assert "not distinguishable from plain" in hollow.alternative
+
+
+def test_many_units_become_deciles_rather_than_dots() -> None:
+    few, many = (_with_units(n) for n in (100, 5000))
+    a, b = speed.scatter("x", groups(few)[0]), speed.scatter("x", groups(many)[0])
+    assert a is not None
+    assert b is not None
+    assert "dots" in a.about
+    assert "25–75 %" in b.about
+    assert len(b.svg) < len(a.svg)
+
+
+def _with_units(n: int) -> RunVerdict:
+    one = cell(4)
+    assert one.speedup is not None
+    return verdict(
+        [replace(one, speedup=replace(one.speedup, per_unit=tuple((i, "x", 1.5 + i / n) for i in range(n))))]
+    )
+
+
+def test_conditional_acceptance_divides_neighbours_and_knows_no_ratio_to_zero() -> None:
+    assert accepted.conditional((0.8, 0.4, 0.0, 0.0)) == [0.8, 0.5, 0.0, None]
+
+
+def test_two_methods_differ_in_marker_and_colour() -> None:
+    run = verdict(
+        [cell(k, method=m, cell_id=i) for i, (m, k) in enumerate([("mtp", 1), ("mtp", 2), ("prompt-lookup", 1)])]
+    )
+    picture = speed.by_length("x", groups(run)[0], speed.extent(groups(run)))
+    assert picture is not None
+    assert {"mtp", "prompt-lookup"} <= set(words(picture.svg))
+    assert "f-second" in picture.svg
+
+
+def test_ratios_over_a_wide_range_are_ticked_in_powers_of_two() -> None:
+    run = verdict([cell(1, scale=0.3), cell(4, scale=3)])
+    picture = speed.by_length("x", groups(run)[0], speed.extent(groups(run)))
+    assert picture is not None
+    assert {"0.5×", "1×", "2×", "4×"} <= set(words(picture.svg))
+
+
+def test_a_strangers_labels_are_plain_text_in_pictures() -> None:
+    for picture in pictures(hostile()):
+        assert "<script" not in picture.svg
+        assert "<img" not in picture.svg
+        assert not set(picture.svg) & set("\x1b\x00\u202e\ud800")
+    odd = replace(acceptance(4), by_category={})
+    assert accepted.by_category("x", groups(verdict([cell(4, acceptance=odd)]))[0]) is None
