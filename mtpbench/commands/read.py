@@ -60,11 +60,12 @@ def compare(
     from reports.terminal import console
     from results.compare import compare as compare_runs
     from results.judge import judge
+    from results.origin import origin
     from results.store import RunFile
     from results.verdicts import as_json as to_json
 
     with RunFile.open(a) as run_a, RunFile.open(b) as run_b:
-        comparison = compare_runs(judge(run_a), judge(run_b))
+        comparison = compare_runs(judge(run_a), judge(run_b), (origin(run_a), origin(run_b)))
     if as_json:
         print(json.dumps(to_json(comparison), indent=2))
     else:
@@ -81,11 +82,13 @@ def export(
 ) -> None:
     """Write the raw tables of a run file as CSV, Parquet or JSON."""
     from results.export import export as export_tables
+    from results.judge import judge
     from results.store import RunFile
 
     with RunFile.open(file) as run:
         target = output or file.with_suffix(".json" if fmt is Format.json else f".{fmt.value}.d")
-        for written in export_tables(run, fmt.value, target, overwrite=overwrite):
+        verdict = judge(run) if fmt is Format.json else None
+        for written in export_tables(run, fmt.value, target, overwrite=overwrite, verdict=verdict):
             print(written)
 
 
