@@ -41,25 +41,29 @@ def mtp(k: int) -> Draft:
 # ----------------------------------------------------------------------------------- the recorded figures
 
 
-@pytest.mark.parametrize(("k", "accepted", "drafted"), [(1, None, None), (4, 818, 1258), (8, None, None)])
+@pytest.mark.parametrize(
+    ("k", "first", "accepted", "drafted"),
+    [(4, 12, 818, 1258), (1, 4, 166, 212), (8, 4, 281, 759)],  # all 12 at k=1: 517 of 616; at k=8: 868 of 2,099
+)
 def test_the_demo_pair_s_recorded_figures_are_reproduced(
     session: DecodingSession,
     prompts: list[Prompt],
     references: list[dict[str, Any]],
     k: int,
-    accepted: int | None,
-    drafted: int | None,
+    first: int,
+    accepted: int,
+    drafted: int,
 ) -> None:
-    """12 prompts x 96 tokens, float32: recorded acceptance .839 at k=1, 818 of 1,258 at k=4, .414 at k=8."""
+    """96 tokens each, float32. Tokens and the counts at k=4 were recorded outside this project's code."""
     request = Request(96, mtp(k), capture="rounds")
-    seen = [one(session, prompt, request) for prompt in prompts]
-    for generation, reference in zip(seen, references, strict=True):
-        assert_sound(generation, request)
-        assert list(generation.token_ids or ()) == reference["greedy_ids"]
-    totals = [sum(column) for column in zip(*(r for g in seen for r in rounds_of(g)), strict=True)]
-    if drafted is not None:
-        assert (totals[1], totals[0]) == (accepted, drafted)
-    assert totals[1] / totals[0] == pytest.approx({1: 0.839, 4: 0.650, 8: 0.414}[k], abs=0.0005)
+    totals = [0, 0]
+    for prompt, reference in zip(prompts[:first], references, strict=False):
+        seen = one(session, prompt, request)
+        assert_sound(seen, request)
+        assert list(seen.token_ids or ()) == reference["greedy_ids"]
+        totals[0] += sum(accepted for _, accepted, _ in rounds_of(seen))
+        totals[1] += sum(drafted for drafted, _, _ in rounds_of(seen))
+    assert totals == [accepted, drafted]
 
 
 def test_plain_decoding_gives_the_recorded_greedy_tokens(
