@@ -18,8 +18,8 @@ def rows_of(prompts: list[int], **columns: list[int]) -> Rows:
     """Rows of these prompts, 100 tokens each unless said otherwise."""
     n = len(prompts)
     values: dict[str, Any] = {f.name: np.full(n, ABSENT) for f in fields(Rows)}
-    values |= {"ids": np.arange(n), "prompt": np.array(prompts), "natural": np.full(n, 100), "n_prefill": np.ones(n, int),
-               "n_tokens": np.full(n, 100), "timings": NO_TIMINGS}  # fmt: skip
+    values |= {"ids": np.arange(n), "prompt": np.array(prompts), "timings": NO_TIMINGS}
+    values |= {"n_tokens": np.full(n, 100), "natural": np.full(n, 100), "n_prefill": np.ones(n, int)}
     return Rows(**(values | {name: np.array(column) for name, column in columns.items()}))
 
 

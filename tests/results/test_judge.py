@@ -14,13 +14,15 @@ from results.records import CONTROL, HEADLINE, INSTRUMENTED, PLAIN, Failure, Gen
 from results.runfile import RunFile
 from results.verdicts import AcceptanceOf, ArmTiming, CellVerdict, Interval, RunVerdict, StepCosts, as_json
 
+DEFAULT = World()
 
-def verdict(folder: Path, world: World = World(), confidence: float = 0.95) -> RunVerdict:
+
+def verdict(folder: Path, world: World = DEFAULT, confidence: float = 0.95) -> RunVerdict:
     with RunFile.open(write(folder / "run.sqlite", world)) as file:
         return judge(file, confidence=confidence)
 
 
-def cell(folder: Path, world: World = World(), k: int = 1) -> CellVerdict:
+def cell(folder: Path, world: World = DEFAULT, k: int = 1) -> CellVerdict:
     return next(c for c in verdict(folder, world).cells if c.draft_length == k)
 
 
@@ -222,7 +224,7 @@ def test_a_lower_confidence_gives_narrower_intervals(tmp_path: Path) -> None:
     wide, narrow = tmp_path / "wide", tmp_path / "narrow"
     wide.mkdir()
     narrow.mkdir()
-    of_95, of_80 = (verdict(at, World(), c).cells[0].speedup for at, c in ((wide, 0.95), (narrow, 0.8)))
+    of_95, of_80 = (verdict(at, DEFAULT, c).cells[0].speedup for at, c in ((wide, 0.95), (narrow, 0.8)))
     assert of_95 and of_80 and of_95.new_prompts and of_80.new_prompts
     assert of_95.new_prompts.low < of_80.new_prompts.low
 
