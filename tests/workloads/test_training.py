@@ -2,6 +2,8 @@
 
 import email
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +203,11 @@ def test_acceptance_given_the_draft_before_is_unknown_where_no_round_came_so_far
     hits = torch.tensor([[[1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 0, 0]]], dtype=torch.bool)
     assert evaluate.given_previous(hits) == [3 / 4, 1 / 3, 0.0]
     assert evaluate.given_previous(hits[:, 2:3]) == [0.0, None, None]
+
+
+def test_prompts_and_pairs_are_found_without_loading_torch() -> None:
+    code = "import sys, workloads.pairs, workloads.prompts; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 # -------------------------------------------------------------------------------------- text, tokens, loops
