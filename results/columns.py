@@ -197,10 +197,11 @@ def _rows(
     lengths = np.array([len(blob) // 4 if blob is not None else 0 for blob in ids], dtype=np.int64)
     tokens = np.frombuffer(b"".join(blob for blob in ids if blob is not None), dtype="<i4").astype(np.int64)
     natural = n_tokens.copy()
-    for launch_id in np.unique(launch).tolist():
-        here = natural_lengths(tokens, lengths, ends.get(launch_id, ()))
-        known = (launch == launch_id) & (lengths > 0)
-        natural[known] = here[known]
+    launches = np.unique(launch).tolist()
+    for eos in {ends.get(launch_id, ()) for launch_id in launches}:  # one, unless a run changed its model
+        alike = np.isin(launch, [launch_id for launch_id in launches if ends.get(launch_id, ()) == eos])
+        known = alike & (lengths > 0)
+        natural[known] = natural_lengths(tokens, lengths, eos)[known]
     chunks = np.array([len(blob) // 16 for blob in arrivals], dtype=np.int64)
     times, so_far = np.frombuffer(b"".join(arrivals), dtype="<i8").reshape(-1, 2).T
     arrived = np.zeros(len(chunks), dtype=np.int64)

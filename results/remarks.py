@@ -13,7 +13,7 @@ from results.records import WARMUP
 from results.verdicts import CellVerdict
 
 FEW_UNITS = 20
-"""METHOD section 3: intervals are trusted from here on."""
+"""Below, stopping early spoils coverage (METHOD section 3), and so few prompts speak for few others."""
 LOOPING = 0.5
 WIDE_AA = 0.03
 MANY_FLAGGED = 0.1
@@ -57,7 +57,7 @@ def _of_trials(state: str, evidence: Evidence) -> Iterator[str]:
 def _of_group(arms: Sequence[Arm], cells: Sequence[CellVerdict]) -> Iterator[str]:
     units = min(cell.n_units for cell in cells)
     if units < FEW_UNITS:
-        yield f"{units} units with a ratio: intervals are trusted from {FEW_UNITS} on"
+        yield f"{units} units with a ratio: measure {FEW_UNITS} or more before trusting the intervals"
     aa = cells[0].aa
     if aa is None:
         yield "no A/A arm was timed: no effect can be called distinguishable from noise"
