@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from reports.groups import Group, labels
+from reports.groups import Group
 from reports.plots.axes import legend, rows, synthetic_mark
 from reports.plots.canvas import COLOUR, Picture, canvas
 from reports.text import bounds, clean, count
 from results.verdicts import Acceptance, AcceptanceOf, CellVerdict
 
+_CATEGORIES = 40
+"""At most so many are drawn, those with the longest acceptance first."""
 _RAMP = tuple(COLOUR[f"r{i}"] for i in range(1, 9))
 
 
@@ -52,7 +54,7 @@ def by_position(key: str, group: Group, kind: Literal["joint", "conditional"]) -
         axes.set_xlabel("draft position i")
         axes.set_ylabel("P(at least i accepted)" if kind == "joint" else "P(i accepted | i − 1 accepted)")
         synthetic_mark(drawn, group.synthetic)
-        legend(drawn, columns=6 if len(shown) <= 6 and not any(labels(c) for c, _ in shown) else 3)
+        legend(drawn)
     counts = [a.rounds for _, a in shown]
     return Picture(
         key=key,
@@ -66,7 +68,8 @@ def by_position(key: str, group: Group, kind: Literal["joint", "conditional"]) -
 def by_category(key: str, group: Group) -> Picture | None:
     """Acceptance length per category of prompt, for the group's best setting."""
     cell = group.focus
-    parts = sorted(cell.acceptance.by_category.values(), key=lambda p: -p.length) if cell and cell.acceptance else []
+    every = sorted(cell.acceptance.by_category.values(), key=lambda p: -p.length) if cell and cell.acceptance else []
+    parts = every[:_CATEGORIES]
     if cell is None or cell.acceptance is None or not parts:
         return None
     with canvas(key, 66 + 24 * len(parts)) as drawn:
@@ -88,7 +91,8 @@ def by_category(key: str, group: Group) -> Picture | None:
     return Picture(
         key=key,
         title=f"Acceptance by category: {group.label}, {group.arm(cell)}",
-        about=f"{sum(p.rounds for p in parts):,} complete rounds, intervals clustered by prompt",
+        about=f"{sum(p.rounds for p in parts):,} complete rounds, intervals clustered by prompt"
+        + (f"; the first {len(parts)} of {len(every)} categories" if len(parts) < len(every) else ""),
         alternative=f"{group.marked(cell)}: {_parts(parts)}",
         svg=drawn.svg,
     )

@@ -1,5 +1,6 @@
 """What several pictures share: ratio axes, intervals as bars, rows with names, the mark on synthetic figures."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -72,15 +73,24 @@ def rows(axes: Axes, names: Sequence[str]) -> None:
         text.set_color(COLOUR["ink"])
 
 
-def legend(drawn: Canvas, columns: int = 2) -> None:
-    """One entry per label, in reading order, below the axes."""
+def legend(drawn: Canvas) -> None:
+    """One entry per label, in reading order, below the axes, in as many columns as fit."""
     handles, names = drawn.axes.get_legend_handles_labels()
     first = {name: handle for handle, name in reversed(list(zip(handles, names, strict=True)))}
     kept = list(dict.fromkeys(names))
-    by_column = [name for column in range(columns) for name in kept[column::columns]]  # matplotlib fills columns first
+    room = drawn.figure.get_figwidth() * 72 / FONT
+    columns: list[list[str]] = []
+    for depth in range(1, len(kept) + 1):
+        number = math.ceil(len(kept) / depth)
+        columns = [kept[column::number] for column in range(number)]
+        if sum(0.62 * max(map(len, column)) + 2.7 for column in columns) <= room:  # ems: a letter, a handle and gaps
+            break
+    if not columns:
+        return
+    ordered = [name for column in columns for name in column]  # matplotlib fills columns first
     drawn.figure.legend(
-        [first[name] for name in by_column], by_column, loc="outside lower center", ncols=columns,
-        handlelength=1.4, columnspacing=1.2,
+        [first[name] for name in ordered], ordered, loc="outside lower center", ncols=len(columns),
+        handlelength=1.4, handletextpad=0.5, columnspacing=0.8,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from reports.groups import groups
 from reports.plots import acceptance as accepted
 from reports.plots import speed, theory
 from reports.plots.canvas import Picture
-from results.verdicts import RunVerdict
+from results.verdicts import AcceptanceOf, RunVerdict
 
 
 def pictures(run: RunVerdict) -> list[Picture]:
@@ -152,6 +152,16 @@ def _with_units(n: int) -> RunVerdict:
     return verdict(
         [replace(one, speedup=replace(one.speedup, per_unit=tuple((i, "x", 1.5 + i / n) for i in range(n))))]
     )
+
+
+def test_more_categories_than_fit_are_counted() -> None:
+    parts = {f"c{i}": AcceptanceOf(f"c{i}", 2 + i / 100, None, None, 10) for i in range(60)}
+    run = verdict([cell(4, acceptance=replace(acceptance(4), by_category=parts))])
+    picture = accepted.by_category("x", groups(run)[0])
+    assert picture is not None
+    assert picture.about.endswith("the first 40 of 60 categories")
+    assert "c59" in words(picture.svg)
+    assert "c0" not in words(picture.svg)
 
 
 def test_conditional_acceptance_divides_neighbours_and_knows_no_ratio_to_zero() -> None:
