@@ -11,7 +11,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from support.runs import run_file
-from support.verdicts import ALL, HOSTILE, demo, slower
+from support.verdicts import ALL, HOSTILE, one_cell, slower
 
 from reports.html import render
 
@@ -48,7 +48,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def page(name: str) -> Path:
         path = folder / f"{name}.html"
         if not path.exists():
-            verdicts = [demo(), slower()] if name == "two" else [ALL[name]()]
+            verdicts = [one_cell(), slower()] if name == "two" else [ALL[name]()]
             text = HOSTILE if name == "hostile" else "killed by signal 9"
             files = [(run_file(folder / f"{name}{i}.sqlite", v, text=text), v) for i, v in enumerate(verdicts)]
             path.write_text(render(files), "utf-8")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.runs import run_file
-from support.verdicts import ALL, HOSTILE, cell, demo, hostile, run_facts, slower, troubled, verdict
+from support.verdicts import ALL, HOSTILE, cell, demo, hostile, one_cell, run_facts, slower, troubled, verdict
 
 from reports.html import render
 from results.verdicts import RunVerdict
@@ -147,7 +147,7 @@ def test_every_doubtful_cell_is_labelled_wherever_its_figures_show(tmp_path: Pat
 
 def test_several_runs_stand_side_by_side_under_a_comparison(tmp_path: Path) -> None:
     other = replace(slower(), run=run_facts(name="slow", provenance=run_facts()["provenance"] | {"gpus": ["H200"]}))
-    words = Outline(page(tmp_path, demo(), other)).words
+    words = Outline(page(tmp_path, one_cell(), other)).words
     first = words.split("Time per output token")[0]
     assert "2 runs, one beside the other" in first
     assert "Best setting of every run" in first
@@ -157,7 +157,7 @@ def test_several_runs_stand_side_by_side_under_a_comparison(tmp_path: Path) -> N
 
 
 def test_runs_of_one_name_are_told_apart_by_their_files(tmp_path: Path) -> None:
-    first = Outline(page(tmp_path, demo(), demo())).words.split("Time per output token")[0]
+    first = Outline(page(tmp_path, one_cell(), one_cell())).words.split("Time per output token")[0]
     assert "run-0" in first
     assert "run-1" in first
     assert "The runs record the same machine, versions and sweep." in first
