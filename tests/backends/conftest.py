@@ -1,19 +1,15 @@
-"""The demo pair, opened once for all tests that need it: float32, one thread."""
+"""The demo pair, opened once for all tests that need it, and its prompts."""
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from the_demo_pair import DEMO, ENGINE, PAIR
 
 from backends.base import Session
 from backends.transformers import Adapter
-from results.records import EngineConfig, Pair, Prompt
-
-DEMO = Path(__file__).parents[2] / "workloads" / "data" / "demo"
-PAIR = Pair("demo", str(DEMO / "target"), str(DEMO / "assistant"))
-ENGINE = EngineConfig(dtype="float32", device="cpu", threads=1, methods=("mtp", "prompt-lookup"))
+from results.records import Prompt
 
 
 @pytest.fixture(scope="session")

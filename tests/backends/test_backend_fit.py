@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from the_demo_pair import DEMO
 
 from backends import fit
 from results.errors import UsageError
 from results.records import Pair
 
-DEMO = Path(__file__).parents[2] / "workloads" / "data" / "demo"
 TARGET = json.loads((DEMO / "target" / "config.json").read_text())
 ASSISTANT = json.loads((DEMO / "assistant" / "config.json").read_text())
 

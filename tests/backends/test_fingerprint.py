@@ -5,10 +5,10 @@ import os
 import time
 from pathlib import Path
 
+from the_demo_pair import DEMO
+
 from backends import fingerprint
 from backends.fingerprint import BLOCK, WHOLE, of_model
-
-DEMO = Path(__file__).parents[2] / "workloads" / "data" / "demo"
 
 
 def test_a_model_s_configuration_and_weights_are_hashed_whole_where_small() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from conformance import assert_sound, one
-from conftest import DEMO, ENGINE, PAIR
+from the_demo_pair import DEMO, ENGINE, PAIR
 
 from backends.hf import watching
 from backends.hf.decoding import DecodingSession

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from conformance import LONG, SHORT, assert_sound, one, prompt_of
-from conftest import ENGINE
+from the_demo_pair import ENGINE
 from tiny_pairs import SHAPES, make
 
 from backends.transformers import Adapter

@@ -6,14 +6,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from the_demo_pair import DEMO, PAIR
 
 import backends.transformers as adapter
 from backends.transformers import Adapter, caveat, methods_of, refusal
 from results.errors import UsageError
 from results.records import EngineConfig, Pair
-
-DEMO = Path(__file__).parents[2] / "workloads" / "data" / "demo"
-PAIR = Pair("demo", str(DEMO / "target"), str(DEMO / "assistant"))
 
 
 @pytest.fixture

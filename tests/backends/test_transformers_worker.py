@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from children import Child
-from conftest import ENGINE, PAIR
+from the_demo_pair import ENGINE, PAIR
 
 from backends.protocol import Close, Generate, Open, Probe, Score, request_line
 from results.records import Draft, Pair, Prompt, Request

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import transformers as hf
-from conftest import DEMO
+from the_demo_pair import DEMO
 
 from results.records import Pair
 
