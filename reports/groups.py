@@ -61,6 +61,11 @@ class Group:
         seen = [c for c in self.cells if c.speedup is not None or c.acceptance is not None]
         return seen[-1] if seen else None
 
+    @property
+    def main_method(self) -> str:
+        """The method whose curves are drawn where a picture has room for one: that of `focus`."""
+        return self.focus.method if self.focus else self.methods[0]
+
     def arm(self, cell: CellVerdict) -> str:
         """A cell's name inside its group: `k = 4`, with its method where there are several."""
         return f"k = {cell.draft_length}" + (f" {clean(cell.method, 24)}" if len(self.methods) > 1 else "")

@@ -176,8 +176,11 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def _key(key: CellKey) -> str:
-    prompt = "own prompts" if key.prompt_tokens is None else f"{key.prompt_tokens}-token prompts"
-    return f"{clean(key.backend, 30)} {clean(key.pair, 40)} {clean(key.method, 24)} k = {key.draft_length}, {prompt}"
+    arm = f"{clean(key.backend, 30)} {clean(key.pair, 40)} {clean(key.method, 24)} k = {key.draft_length}"
+    told = [arm, "own prompts" if key.prompt_tokens is None else f"{key.prompt_tokens}-token prompts"]
+    told += [f"batch {key.batch_size}"] if key.batch_size > 1 else []
+    told += [f"temperature {key.temperature:g}"] if key.temperature else []
+    return ", ".join(told)
 
 
 def _compared(cells: Sequence[CellComparison]) -> Table:
@@ -219,9 +222,10 @@ def show_runs(found: Sequence[RunSummary], console: Console) -> None:
         console.print(Text("No run files here: `mtpbench run` writes one."))
         return
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for name, justify in (("file", "left"), ("state", "left"), ("backends", "left"), ("pairs", "left"),
-                          ("cells", "right"), ("trials", "right"), ("failed", "right"), ("size", "right")):  # fmt: skip
-        made.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
+    for name in ("file", "state", "backends", "pairs"):
+        made.add_column(name, overflow="fold")
+    for name in ("cells", "trials", "failed", "size"):
+        made.add_column(name, justify="right")
     for run in found:
         if run.problem is not None:
             made.add_row(Text(clean(run.file, 80)), Text(clean(run.problem), "red"))

@@ -50,9 +50,9 @@ def span(interval: Interval | None, digits: int = 2) -> str:
     return NOT_COMPUTED if interval is None else f"{interval.low:.{digits}f}–{interval.high:.{digits}f}"
 
 
-def bounds(low: float | None, high: float | None, digits: int = 2) -> str:
+def bounds(low: float | None, high: float | None) -> str:
     """An interval whose ends may be unknown."""
-    return span(None if low is None or high is None else Interval(low, high), digits)
+    return span(None if low is None or high is None else Interval(low, high))
 
 
 def share(value: float | None) -> str:
@@ -80,9 +80,9 @@ def count(n: int, one: str, many: str | None = None) -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
-def listed(words: list[str], final: str = "and") -> str:
+def listed(words: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {final} {words[-1]}" if words else ""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
 def duration(seconds: float) -> str:

@@ -5,12 +5,10 @@ from typing import Any, Literal
 
 from reports.groups import Group, labels
 from reports.text import NOT_COMPUTED, clean, confidence, count, listed, ratio, span
+from results.remarks import WIDE_AA
 from results.verdicts import CellVerdict, Interval, RunVerdict
 
 Outcome = Literal["faster", "slower", "same", "none"]
-
-AA_LIMIT = 0.03
-"""An A/A interval that reaches further from 1 than this is said to be wide."""
 
 DEMO_NOTE = (
     "The demo pair is a tiny model on a CPU: its speed-up comes from per-call dispatch overhead that drafting saves, "
@@ -102,10 +100,11 @@ def headline(found: list[tuple[Group, Decision]]) -> str:
     lengths = sorted({group.best.draft_length for group in faster if group.best})
     gain = _range([ratio(g) for g in (gains[0], gains[-1])])
     drafts = _range([f"{k}" for k in (lengths[0], lengths[-1])])
-    mark = "SYNTHETIC " if any(group.synthetic for group in faster) else ""
+    marks = dict.fromkeys(label for group in faster if group.focus for label in labels(group.focus))
+    told = f"{' '.join((*marks, gain))} as fast as plain decoding"
     if len(faster) < len(found):
-        return f"Drafting pays in {len(faster)} of {len(found)} settings: {mark}{gain} as fast as plain decoding"
-    return f"Draft {drafts} {'token' if drafts == '1' else 'tokens'} a round: {mark}{gain} as fast as plain decoding"
+        return f"Drafting pays in {len(faster)} of {len(found)} settings: {told}"
+    return f"Draft {drafts} {'token' if drafts == '1' else 'tokens'} a round: {told}"
 
 
 def _range(ends: list[str]) -> str:
@@ -117,7 +116,7 @@ def certificate(aa: Interval | None) -> str:
     if aa is None:
         return f"A/A {NOT_COMPUTED}"
     reach = max(abs(aa.low - 1), abs(aa.high - 1))
-    noise = ": smaller effects are noise here" if reach > AA_LIMIT else ""
+    noise = ": smaller effects are noise here" if reach > WIDE_AA else ""
     return f"A/A {span(aa, 3)}: plain decoding differs from itself by at most {100 * reach:.1f} %{noise}"
 
 

@@ -24,7 +24,7 @@ def _accepted(group: Group) -> list[tuple[CellVerdict, Acceptance]]:
     return [
         (c, c.acceptance)
         for c in group.cells
-        if c.method == group.methods[0] and c.acceptance is not None and c.acceptance.per_position
+        if c.method == group.main_method and c.acceptance is not None and c.acceptance.per_position
     ]
 
 
@@ -90,7 +90,7 @@ def by_category(key: str, group: Group) -> Picture | None:
         legend(drawn)
     return Picture(
         key=key,
-        title=f"Acceptance by category: {group.label}, {group.arm(cell)}",
+        title=f"Acceptance by category: {group.label}, {group.marked(cell)}",
         about=f"{sum(p.rounds for p in parts):,} complete rounds, intervals clustered by prompt"
         + (f"; the first {len(parts)} of {len(every)} categories" if len(parts) < len(every) else ""),
         alternative=f"{group.marked(cell)}: {_parts(parts)}",
@@ -119,7 +119,7 @@ def by_output(key: str, group: Group) -> Picture | None:
         synthetic_mark(drawn, cell.synthetic)
     return Picture(
         key=key,
-        title=f"Acceptance along the output: {group.label}, {group.arm(cell)}",
+        title=f"Acceptance along the output: {group.label}, {group.marked(cell)}",
         about=f"{sum(p.rounds for p in parts):,} complete rounds, intervals clustered by prompt",
         alternative=f"{group.marked(cell)}: {_parts(parts)}",
         svg=drawn.svg,

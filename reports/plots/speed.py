@@ -6,7 +6,7 @@ from reports.groups import Group, measured
 from reports.plots.axes import MARKERS, SERIES, band, beside, legend, ratio_axis, rows, synthetic_mark, whisker
 from reports.plots.canvas import COLOUR, Picture, canvas
 from reports.text import NOT_COMPUTED, clean, confidence, count, ratio, share, span
-from reports.words import AA_LIMIT
+from results.remarks import WIDE_AA
 from results.verdicts import CellVerdict, Interval, Speedup
 
 _ROW = 26
@@ -185,14 +185,14 @@ def certificate(key: str, groups: Sequence[Group]) -> Picture | None:
     with canvas(key, 70 + _ROW * len(found)) as drawn:
         axes = drawn.axes
         axes.axvspan(
-            1 / (1 + AA_LIMIT), 1 + AA_LIMIT, color=COLOUR["band"], linewidth=0, label=f"within {share(AA_LIMIT)}"
+            1 / (1 + WIDE_AA), 1 + WIDE_AA, color=COLOUR["band"], linewidth=0, label=f"within {share(WIDE_AA)}"
         )
         axes.axvline(1, color=COLOUR["muted"], linewidth=1)
         for row, (_, aa) in enumerate(found):
             axes.plot([aa.low, aa.high], [row, row], color=COLOUR["accent"], linewidth=5, solid_capstyle="butt",
                       label="A/A interval")  # fmt: skip
         rows(axes, [clean(group.label, 30) for group, _ in found])
-        ratio_axis(axes, "x", [1 - 1.3 * AA_LIMIT, 1 + 1.3 * AA_LIMIT, *(v for _, a in found for v in (a.low, a.high))])
+        ratio_axis(axes, "x", [1 - 1.3 * WIDE_AA, 1 + 1.3 * WIDE_AA, *(v for _, a in found for v in (a.low, a.high))])
         axes.set_xlabel("plain over plain")
         legend(drawn)
     missing = len(groups) - len(found)

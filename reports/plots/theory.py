@@ -15,7 +15,7 @@ def expectation(key: str, group: Group) -> Picture | None:
         (cell, cell.theory, cell.speedup)
         for cell in group.cells
         if cell.status == "ok"
-        and cell.method == group.methods[0]
+        and cell.method == group.main_method
         and cell.theory is not None
         and cell.speedup is not None
     ]
@@ -26,15 +26,15 @@ def expectation(key: str, group: Group) -> Picture | None:
         axes = drawn.axes
         band(axes, None)
         ks = [cell.draft_length for cell, _, _ in shown]
-        values = [s.point for _, _, s in shown]
-        axes.plot(
-            ks, values, color=COLOUR["accent"], linewidth=1.6, marker="o", markersize=7, zorder=3, label="measured"
-        )
-        for name, role, marker, style, points in (
+        points = [s.point for _, _, s in shown]
+        axes.plot(ks, points, color=COLOUR["accent"], linewidth=1.6, marker="o", markersize=7, zorder=3,
+                  label="measured")  # fmt: skip
+        values = list(points)
+        for name, role, marker, style, expected in (
             ("Leviathan et al., α from k = 1", "second", "s", (0, (4, 2)), [t.leviathan for _, t, _ in shown]),
             ("formula with measured costs", "third", "D", (0, (1, 1.5)), [t.predicted for _, t, _ in shown]),
         ):
-            known = [(k, p) for k, p in zip(ks, points, strict=True) if p is not None]
+            known = [(k, p) for k, p in zip(ks, expected, strict=True) if p is not None]
             values += [p for _, p in known]
             axes.plot([k for k, _ in known], [p for _, p in known], color=COLOUR[role], linewidth=1.3, linestyle=style,
                       marker=marker, markersize=5, markerfacecolor=COLOUR["paper"], label=name)  # fmt: skip
@@ -99,7 +99,7 @@ def waterfall(key: str, group: Group) -> Picture | None:
     told = [_effect(step, before) for step, before in zip(steps[1:], ends, strict=False)]
     return Picture(
         key=key,
-        title=f"Where the ideal speed-up went: {group.label}, {group.arm(cell)}",
+        title=f"Where the ideal speed-up went: {group.label}, {group.marked(cell)}",
         about=f"{count(cell.n_units, 'unit')}; step costs from the instrumented pass; dashed: unexplained residual",
         alternative=f"{group.marked(cell)}: ideal {ratio(ends[0])}; {'; '.join(told)}.",
         svg=drawn.svg,

@@ -178,6 +178,14 @@ def test_two_methods_differ_in_marker_and_colour() -> None:
     assert "f-second" in picture.svg
 
 
+def test_curves_of_one_method_are_those_of_the_best_one() -> None:
+    run = verdict([cell(2, method="lookup", scale=0.7, cell_id=1), cell(1, cell_id=2), cell(2, cell_id=3)])
+    picture = accepted.by_position("x", groups(run)[0], "joint")
+    assert picture is not None
+    assert "k = 1 mtp" in picture.alternative
+    assert "lookup" not in picture.alternative
+
+
 def test_ratios_over_a_wide_range_are_ticked_in_powers_of_two() -> None:
     run = verdict([cell(1, scale=0.3), cell(4, scale=3)])
     picture = speed.by_length("x", groups(run)[0], speed.extent(groups(run)))
