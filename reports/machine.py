@@ -7,6 +7,7 @@ from reports.text import clean, count, moment, size
 
 _DEEP = 6
 """Levels of nesting that are still told apart."""
+_TELLING = ("python", "torch", "transformers")
 
 
 def facts(value: object, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -50,9 +51,16 @@ def summary(run: Mapping[str, Any]) -> str:
         *(dig(gpu, "name") for gpu in (gpus if isinstance(gpus, list) else [])[:8]),
         size(memory) if isinstance(memory, int | float) else None,
         dig(known, "system", "distribution") or dig(known, "system", "name"),
-        f"Python {dig(known, 'python', 'version')}" if dig(known, "python", "version") else None,
+        *_stacks(run.get("versions")),
     ]
     return " · ".join(clean(text, 120) for text in told if text)
+
+
+def _stacks(stated: object) -> Iterator[str]:
+    """The packages that make a runtime's speed, as its worker stated them."""
+    for stack in stated.values() if isinstance(stated, Mapping) else ():
+        found = versions(stack)
+        yield ", ".join(f"{name} {found[name]}" for name in _TELLING if name in found)
 
 
 def versions(packages: object) -> dict[str, str]:

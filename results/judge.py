@@ -244,12 +244,14 @@ def _drafter_bytes(arm: Arm) -> int | None:
 
 
 def _run_facts(file: RunFile, evidence: Evidence) -> dict[str, Any]:
-    """The manifest, and how many trials there were; warm-ups are counted apart."""
+    """The manifest, the runtimes' versions as stated, and how many trials there were; warm-ups are counted apart."""
     measured = evidence.trials.phase != WARMUP
+    stated = [(launch.backend, launch.facts.versions) for launch in evidence.launches.values() if launch.facts]
     return {
         **file.manifest,
         "file": str(file.path),
         "state": file.state,
+        "versions": {backend: dict(versions) for backend, versions in stated},
         "trials": int(measured.sum()),
         "trials_failed": sum(bool(measured[trial]) for trial in evidence.trials.failures),
         "trials_flagged": sum(bool(measured[trial]) for trial in evidence.trials.flags),

@@ -203,7 +203,8 @@ class RunVerdict:
     """The whole run."""
 
     run: dict[str, Any]
-    """Provenance and sweep as stored, plus `file`, `state`, `trials`, `trials_failed`, `trials_flagged`."""
+    """Provenance and sweep as stored, plus `file`, `state`, `versions` (backend -> package -> version, as its worker
+    stated them), `trials`, `trials_failed`, `trials_flagged`, `warm_ups`."""
     cells: list[CellVerdict]
     best: list[Best] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

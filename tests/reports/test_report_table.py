@@ -46,7 +46,10 @@ def test_eighty_columns_keep_speed_ups_acceptance_and_their_intervals() -> None:
 def test_the_head_names_machine_state_and_trials() -> None:
     head = printed(show, troubled()).splitlines()[:3]
     assert "mtpbench 0.1.0 · demo · interrupted" in head[0]
-    assert "AMD EPYC 9B14 · 2 CPUs · 25.3 GB · Debian GNU/Linux 12 (bookworm) · Python 3.11.2" in head[1]
+    assert (
+        "AMD EPYC 9B14 · 2 CPUs · 25.3 GB · Debian GNU/Linux 12 (bookworm) · torch 2.13.0, transformers 5.22.2"
+        in head[1]
+    )
     assert head[2] == "1,344 trials, 96 failed, 24 flagged"
 
 

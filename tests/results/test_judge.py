@@ -242,3 +242,7 @@ def test_a_run_without_cells_has_an_empty_verdict(tmp_path: Path) -> None:
     found = verdict(tmp_path, World(units=0))
     assert found.best == []
     assert all(c.speedup is None and c.acceptance is None and c.theory is None for c in found.cells)
+
+
+def test_the_run_tells_each_runtime_s_versions_as_its_worker_stated_them(tmp_path: Path) -> None:
+    assert verdict(tmp_path).run["versions"] == {"fake": {"fake": "1"}}

@@ -171,6 +171,7 @@ def run_facts(**changes: Any) -> dict[str, Any]:
         "name": "demo",
         "file": "runs/2026-11-23T15-20-00-demo.sqlite",
         "state": "finished",
+        "versions": {"transformers": {"torch": "2.13.0", "transformers": "5.22.2", "tokenizers": "0.23.3"}},
         "seed": 0,
         "workload": ["demo"],
         "argv": ["mtpbench", "run"],
@@ -287,6 +288,7 @@ def hostile() -> RunVerdict:
         name=HOSTILE,
         file=HOSTILE,
         provenance={HOSTILE: {HOSTILE: [HOSTILE, {"deep": HOSTILE}]}},
+        versions={HOSTILE: {"torch": HOSTILE, HOSTILE: HOSTILE}},
         sweep={HOSTILE: HOSTILE},
         argv=[HOSTILE],
     )
