@@ -39,7 +39,7 @@ format: env ## Format and fix what can be fixed
 bench: env ## Measure mtpbench itself, as ratios in one run
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench
 
-demo-pair: env ## Train, distil and evaluate a demo pair from text (about an hour; options in ARGS)
+demo-pair: env ## Train, distil and evaluate a demo pair from text (about 100 minutes; options in ARGS)
 	$(BIN)/python -m workloads.training --out build/demo-pair $(ARGS)
 
 docs: env ## Rewrite the generated pages of docs/

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import click
 import typer
 from typer.cli import get_docs_for_click
 
@@ -23,7 +22,7 @@ HERE = Path(__file__).parent
 def cli_page() -> str:
     """Every command with its help text and options."""
     command = typer.main.get_command(app)
-    text = get_docs_for_click(obj=command, ctx=click.Context(command, info_name="mtpbench"), name="mtpbench")
+    text = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name="mtpbench"), name="mtpbench")
     codes = """# Exit codes
 
 Strongest first where several apply: 2 usage error · 1 a check failed · 4 finished, but some cells failed or are

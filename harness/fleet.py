@@ -87,7 +87,7 @@ class Fleet:
             engine=engine.config,
             started_unix_ns=started,
             facts=None,
-            log=str(log.relative_to(self._journal.path.parent)),
+            log=log.relative_to(self._journal.path.parent).as_posix(),
         )
         try:
             facts = self._open(worker, engine)

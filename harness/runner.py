@@ -170,8 +170,8 @@ class Runner:
         gone = [arm.engine in self.fleet.lost or self.given_up(arm) for arm in group.arms]
         if not gone[0] and not all(gone[2:]):
             return None
-        lost = self.fleet.lost.get(group.plain.engine)
-        return f"engine lost: {lost.message}" if lost else "given up: too many workers lost"
+        lost = [self.fleet.lost[arm.engine].message for arm in group.arms if arm.engine in self.fleet.lost]
+        return f"engine lost: {lost[0]}" if lost else f"given up: workers lost {PATIENCE} times"
 
     def end(self, group: Group, stage: Stage, why: str) -> None:
         """No more blocks of this group, unless it goes on in a later launch."""

@@ -9,11 +9,10 @@ import sys
 import traceback
 from typing import Annotated
 
-import click
 import typer
 
 from mtpbench.commands import catalogue, measure, read
-from mtpbench.exits import INTERNAL, INTERRUPTED, USAGE
+from mtpbench.exits import INTERNAL, INTERRUPTED, OK, USAGE
 from mtpbench.version import __version__
 from results.errors import UsageError
 
@@ -52,21 +51,29 @@ def _one_line(message: str) -> None:
     print(f"mtpbench: {' '.join(message.split())}", file=sys.stderr)
 
 
+def _misused(error: typer.TyperException) -> int:
+    """A command line that Typer does not understand. Where nothing was asked, Typer has already shown the help."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "mtpbench"
+    if message := error.format_message().strip():
+        _one_line(f"{message.rstrip('.')}; see `{command} --help`")
+    return USAGE
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line and give its exit code; every error is one line unless --debug asks for more."""
     try:
         code = app(args=arguments, standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except click.ClickException as error:
-        error.show()
-        return USAGE
-    except (KeyboardInterrupt, click.Abort):
+        return code if isinstance(code, int) else OK
+    except typer.TyperException as error:
+        return _misused(error)
+    except (KeyboardInterrupt, typer.Abort):
         _one_line("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader (`| head`) has gone: point stdout at nothing so that Python's own flush at exit stays silent.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        return OK  # the reader (`| head`) had enough; Typer has already silenced the stream
     except UsageError as error:
         if os.environ.get("MTPBENCH_DEBUG"):
             traceback.print_exc()

@@ -18,8 +18,12 @@ def write_report(files: list[Path], output: Path) -> None:
 
     if not output.parent.is_dir():
         raise UsageError(f"cannot write {output}: there is no folder {output.parent}")
+    if output.is_dir():
+        raise UsageError(f"cannot write {output}: that is a folder; name a file in it, e.g. {output / 'report.html'}")
     with ExitStack() as stack:
         runs = [stack.enter_context(RunFile.open(file)) for file in files]
+        if output.exists() and any(output.samefile(file) for file in files):
+            raise UsageError(f"cannot write {output}: that is the run file itself; name another with -o")
         html = render([(run, judge(run)) for run in runs])
     part = output.with_name(output.name + ".part")
     try:
@@ -27,3 +31,5 @@ def write_report(files: list[Path], output: Path) -> None:
         part.replace(output)
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -58,6 +58,11 @@ BAD = {
     "wrong type in a sweep": ["run", "{}/kind.toml", "--dry-run"],
     "output folder that is a file": ["run", "-m", "demo", "--out", "{}/notes.sqlite/x.sqlite"],
     "no such sweep file": ["run", "{}/absent.toml"],
+    "unknown option": ["run", "--bogus"],
+    "unknown command": ["shwo"],
+    "an option without its value": ["run", "-k"],
+    "a missing argument": ["show"],
+    "an unknown format": ["export", "x", "--format", "xml"],
     "unknown dtype": ["run", "-m", "demo", "--dtype", "float31", "--dry-run"],
 }
 

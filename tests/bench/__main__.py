@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from support.big_run import write_big_run
+from tests.support.big_run import write_big_run
 
 from tests.bench import bigfile, overhead, startup
 

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from support.big_run import write_big_run
+from tests.support.big_run import write_big_run
 
 LIMIT_S = 30.0
 LIMIT_BYTES = 1 << 30
