@@ -37,6 +37,8 @@ from workloads.prompts import Source
 
 FOLDER = Path("runs")
 """Where run files go unless told otherwise, in the current folder."""
+SUFFIX = ".sqlite"
+"""Of run files: the report and the logs lie beside under the same name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Measured:
 def measure(sweep: Sweep, out: Path | None = None, observer: Observer | None = None) -> Measured:
     """Measure a sweep into a new run file.
 
-    out: a folder, or a file (a name with a suffix); the default is `runs/<UTC time>-<name>.sqlite`.
+    out: a folder, or a file (a name that ends in .sqlite); the default is `runs/<UTC time>-<name>.sqlite`.
     Ctrl-C and SIGTERM keep what was measured (state `interrupted`); KeyboardInterrupt only where that is nothing.
     Raises UsageError, and leaves no run file behind where nothing was measured yet.
     """
@@ -92,6 +94,9 @@ def resume(path: Path, overrides: Mapping[str, object] | None = None, observer: 
             raise UsageError(
                 f"{path} is finished: to measure more, change --repeats, --precision or --time-budget, or begin anew"
             )
+        known = file.manifest.get("provenance")
+        if isinstance(known, dict) and known.get("machine") not in (None, here := provenance.machine()):
+            raise UsageError(f"{path} was measured on another machine than this ({here}): begin a new run here")
     plan, sources = _prepared(sweep)
     with RunWriter.resume(path) as writer:
         return _session(plan, sources, writer, Journal(writer), observer or Silent(), began)
@@ -164,15 +169,15 @@ def _interrupts() -> Iterator[None]:
 def _place(out: Path | None, name: str) -> Path:
     """The path of a new run file, its folder made."""
     out = FOLDER if out is None else out.expanduser()
-    if out.suffix and not out.is_dir():
-        folder, stem, suffix = out.parent, out.stem, out.suffix
+    if out.suffix == SUFFIX and not out.is_dir():
+        folder, stem = out.parent, out.stem
     else:
-        folder, stem, suffix = out, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}", ".sqlite"
+        folder, stem = out, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--out {out}: cannot make the folder {folder}: {error.strerror or error}") from error
-    return folder / f"{stem}{suffix}"
+    return folder / f"{stem}{SUFFIX}"
 
 
 def _cell(cell: Cell) -> dict[str, Json]:

@@ -25,6 +25,7 @@ MAX_RELAUNCHES = 3
 class Running:
     """An engine that is up."""
 
+    launch: Launch
     worker: Worker
     facts: SessionFacts
     launch_id: int
@@ -68,8 +69,11 @@ class Fleet:
             self.lost[number] = failure
 
     def give_up(self, number: int, failure: Failure) -> None:
-        """The engine is up but of no use."""
-        self._up.pop(number).worker.kill()
+        """The engine is up but of no use: stored as a launch that failed."""
+        running = self._up.pop(number)
+        running.worker.kill()
+        self._launches[number] = self._journal.launch(replace(running.launch, failure=failure))
+        self._observer.launch_failed(running.launch.backend, running.launch.pair, failure)
         self.lost[number] = failure
 
     def launch_of(self, number: int) -> int:
@@ -91,8 +95,9 @@ class Fleet:
         )
         try:
             facts = self._open(worker, engine)
-            launch_id = self._journal.launch(replace(launch, facts=facts))
-            running = Running(worker, facts, launch_id, Monitor(worker.pid, facts.device))
+            launch = replace(launch, facts=facts)
+            launch_id = self._journal.launch(launch)
+            running = Running(launch, worker, facts, launch_id, Monitor(worker.pid, facts.device))
         except CallFailed as error:
             worker.kill()
             self._launches[engine.number] = self._journal.launch(replace(launch, failure=error.failure))

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from harness import order
 from harness.plan import Group
+from harness.provenance import without_home
 from results.errors import UsageError
 from results.evidence import Evidence
-from results.records import HEADLINE, WARMUP, Cell, Generation, Launch, Prompt, SessionFacts, Trial
+from results.records import HEADLINE, WARMUP, Cell, Failure, Generation, Launch, Prompt, SessionFacts, Trial
 from results.speedup import Visit
 from results.store import RunWriter
 
@@ -71,14 +72,21 @@ class Journal:
         return self._prompts[prompt]
 
     def launch(self, launch: Launch) -> int:
-        """Stores a launch. Raises UsageError where the same pair had other model files before."""
+        """Stores a launch. Raises UsageError where the same engine had other model files or packages before."""
+        launch = replace(launch, failure=_scrubbed(launch.failure))
         for earlier in self._launches:
-            same = (earlier.backend, earlier.pair) == (launch.backend, launch.pair)
-            if same and earlier.facts and launch.facts and earlier.facts.files != launch.facts.files:
-                raise UsageError(
-                    f"{self.path}: the model files of {launch.pair} are not those that were measured; start a new run "
-                    "instead of --resume"
-                )
+            same = (earlier.backend, earlier.pair, earlier.engine) == (launch.backend, launch.pair, launch.engine)
+            if not (same and earlier.facts and launch.facts):
+                continue
+            for what, then, now in (
+                ("model files", earlier.facts.files, launch.facts.files),
+                ("packages", earlier.facts.versions, launch.facts.versions),
+            ):
+                if then != now:
+                    raise UsageError(
+                        f"{self.path}: the {what} of {launch.backend} with {launch.pair} are not those that were "
+                        "measured; start a new run instead of --resume"
+                    )
         self._launches.append(launch)
         return self._writer.add_launch(launch)
 
@@ -86,7 +94,7 @@ class Journal:
         self, trial: Trial, generations: Sequence[tuple[int, Generation]], telemetry: Mapping[str, float]
     ) -> None:
         """Stores a call; it is safe on disk when this returns."""
-        self._writer.add_trial(trial, generations, telemetry)
+        self._writer.add_trial(replace(trial, failure=_scrubbed(trial.failure)), generations, telemetry)
         self.trials += trial.phase != WARMUP
 
     def stopped(self, group: Group, why: str) -> None:
@@ -110,6 +118,13 @@ class Journal:
                 place = (trials.unit, trials.repeat, trials.half, trials.launch)
                 unit, repeat, half, launch = (int(column[index]) for column in place)
                 yield int(trials.cell[index]), Visit(unit, repeat, half, launch, timing)
+
+
+def _scrubbed(failure: Failure | None) -> Failure | None:
+    """A failure whose texts (tracebacks, the runtime's log) do not tell whose machine it was."""
+    if failure is None:
+        return None
+    return Failure(failure.kind, without_home(failure.message), without_home(failure.detail))
 
 
 def _asked(cell: Cell) -> Cell:

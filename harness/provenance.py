@@ -45,14 +45,14 @@ def collect(worker_environment: Mapping[str, str]) -> dict[str, Json]:
         "environment": {name: value for name, value in sorted(worker_environment.items()) if _SETTINGS.search(name)},
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "uptime_s": round(time.time() - psutil.boot_time()),
-        "machine": _machine(),
+        "machine": machine(),
     }
 
 
 def without_home(text: str) -> str:
-    """`text` with the home folder written as ~."""
+    """`text` with the home folder written as ~, wherever it stands as a whole path or the start of one."""
     home = str(Path.home())
-    return text.replace(home, "~") if len(home) > 1 else text
+    return re.sub(rf"(?<![\w.~-]){re.escape(home)}(?![\w.-])", "~", text) if len(home) > 1 else text
 
 
 def _cpu() -> dict[str, Json]:
@@ -174,7 +174,7 @@ def _git(folder: Path) -> Json:
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 
-def _machine() -> str:
+def machine() -> str:
     """The same for every run on one machine, without telling which."""
     name = _read("/etc/machine-id") or platform.node()
     return hashlib.sha256(f"mtpbench/{name}".encode()).hexdigest()[:16]

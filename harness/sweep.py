@@ -12,9 +12,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from harness import values
+from harness.provenance import without_home
 from results.errors import RunFileError, UsageError
 
 EMBEDDED = "demo"
@@ -37,6 +38,8 @@ _FLAGS = {
 Count = Annotated[int, BeforeValidator(values.whole), Field(ge=1)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(values.wholes)]
 Names = Annotated[tuple[str, ...], BeforeValidator(values.names)]
+Places = Annotated[Names, AfterValidator(lambda names: tuple(map(without_home, names)))]
+"""Names or paths; a run file shall not tell whose home folder they lie in."""
 Seconds = Annotated[float, BeforeValidator(values.seconds), Field(gt=0)]
 
 
@@ -47,7 +50,7 @@ class Sweep(BaseModel):
 
     name: str = Field("run", pattern=r"^[\w][\w.-]*$", description="a word for the run file's name")
     backends: Names = Field(("transformers",), description='names of backends, such as ["transformers"]')
-    pairs: Names = Field((EMBEDDED,), description="names of pairs, or TARGET:ASSISTANT as hub ids or local folders")
+    pairs: Places = Field((EMBEDDED,), description="names of pairs, or TARGET:ASSISTANT as hub ids or local folders")
     methods: Names = Field(("mtp",), description='draft methods, such as ["mtp", "prompt-lookup"]')
     draft_lengths: Counts = Field(
         (1, 2, 3, 4, 5, 6), description='draft lengths of at least 1, such as "1-6" or "1,2,4"'
@@ -57,8 +60,8 @@ class Sweep(BaseModel):
         (None,), description='prompt lengths in tokens of at least 1, such as "64,256", or "own"'
     )
     output_tokens: Count = Field(128, description="a number of new tokens of at least 1")
-    workloads: Names = Field(("mixed",), description="names of workloads, or paths of JSONL or text files")
-    prompts: Count = Field(24, description="a number of units (batches of prompts) of at least 1")
+    workloads: Places = Field(("mixed",), description="names of workloads, or paths of JSONL or text files")
+    prompts: Count | None = Field(None, description="a number of units (batches of prompts) of at least 1")
     categories: Annotated[tuple[str, ...], BeforeValidator(lambda v: values.names(v) if v else ())] = Field(
         (), description="names of prompt categories; none means all"
     )
@@ -157,7 +160,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _with_options(table: object, options: object) -> object:
     """The file's [backend.NAME] tables with every `NAME.option=value` set over them."""
-    merged = {name: dict(inner) for name, inner in table.items()} if isinstance(table, dict) else {}
+    if not isinstance(table, dict) or not all(isinstance(inner, dict) for inner in table.values()):
+        return table  # wrong already, and reported as such
+    merged = {name: dict(inner) for name, inner in table.items()}
     for text in options if isinstance(options, list | tuple) else [options]:
         try:
             name, key, value = values.option(str(text))
