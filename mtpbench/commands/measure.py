@@ -136,6 +136,8 @@ def run(
     }  # fmt: skip
     if resume is not None and (sweep_file is not None or out is not None):
         raise UsageError(f"--resume {resume} goes on with that file's own sweep: leave out SWEEP.toml and --out")
+    if resume is not None and dry_run:
+        raise UsageError(f"--dry-run shows the plan of a new run: leave out --resume {resume}")
     return _measure(sweep_file, overrides, out, resume, dry_run, not no_report, as_json)
 
 

@@ -4,9 +4,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.support.big_run import write_big_run
-
 from tests.bench import bigfile, overhead, startup
+from tests.support.big_run import write_big_run
 
 
 def main() -> int:

@@ -216,7 +216,7 @@ def test_costly_instruments_and_other_prompt_lengths_are_remarked(tmp_path: Path
     assert any("counts 9 prompt tokens where 8 were asked for" in line for line in found.warnings)
 
 
-def test_an_interrupted_group_says_so(tmp_path: Path) -> None:
+def test_a_group_says_why_it_ended(tmp_path: Path) -> None:
     assert cell(tmp_path).stopped == "all repeats done"
 
 

@@ -3,7 +3,6 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
@@ -94,10 +93,6 @@ def test_the_catalogue_lists_every_name_that_loads(mixed: list[Source]) -> None:
             assert set(entry.categories) == {s.category for s in sources}
     assert {"mixed", "demo", "gsm8k", "humaneval", "mt-bench", "mbpp", "spec-bench", "speed-bench"} <= set(entries)
     assert entries["mixed"].prompts == len(mixed)
-
-
-def test_package_data_lies_where_the_wheel_takes_it_from() -> None:
-    assert Path(DATA).name == "data" and Path(DATA).parent.name == "workloads"
 
 
 def test_the_documentation_counts_the_prompts_that_are_there() -> None:
