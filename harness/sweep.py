@@ -89,7 +89,9 @@ class Sweep(BaseModel):
     time_budget: Seconds | None = Field(None, description="how long the whole measurement may take, such as 5m or 90s")
     repeats: Count | None = Field(None, description="a number of visits to every unit, in each launch, of at least 1")
     launches: Count = Field(1, description="how often every engine is launched anew, at least 1")
-    seed: Annotated[int, BeforeValidator(values.whole)] = Field(0, description="a whole number")
+    seed: Annotated[int, BeforeValidator(values.whole)] = Field(
+        0, ge=0, lt=2**63, description="a whole number of at least 0, below 2^63"
+    )
     warmup: Count = Field(5, description="the most warm-up calls of an arm, at least 1")
     start_timeout: Seconds = Field(1800.0, description="how long an engine may take to come up, such as 30m")
     trial_timeout: Seconds = Field(600.0, description="how long one call may take, such as 10m")

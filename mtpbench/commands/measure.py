@@ -112,6 +112,10 @@ def run(
     repeats: Annotated[
         str | None, typer.Option("--repeats", help="Visits to every unit.", rich_help_panel=HOW_LONG)
     ] = None,
+    launches: Annotated[
+        str | None,
+        typer.Option("--launches", help="Launch every engine anew so many times.", rich_help_panel=HOW_LONG),
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="A word for the run file's name.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder or file; default runs/<UTC time>-<name>.sqlite.")
@@ -131,7 +135,7 @@ def run(
         "categories": categories, "prompts": prompts, "methods": methods, "temperature": temperature,
         "top_k": top_k, "top_p": top_p, "dtype": dtype, "device": device, "threads": threads, "backend": options,
         "raw": raw, "thinking": thinking, "ignore_eos": ignore_eos, "seed": seed, "precision": precision,
-        "time_budget": time_budget, "repeats": repeats, "name": name,
+        "time_budget": time_budget, "repeats": repeats, "launches": launches, "name": name,
         "trust_remote_code": trust_remote_code or None,
     }  # fmt: skip
     if resume is not None and (sweep_file is not None or out is not None):
