@@ -1,13 +1,31 @@
-"""Writing a report file: every run file is read and judged first, so that a bad one spoils nothing."""
+"""What commands leave behind: a table or JSON on standard output, or a report file."""
 
+import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from results.errors import UsageError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def present(found: Any, as_json: bool, show: "Callable[[Any, Console], None]") -> None:
+    """Print `found` as JSON, or let `show` draw it."""
+    # Here rather than at the top: `mtpbench --help` must not pay for rich's console.
+    from reports.terminal import console
+    from results.verdicts import as_json as to_json
+
+    if as_json:
+        print(json.dumps(to_json(found), indent=2))
+    else:
+        show(found, console())
+
 
 def write_report(files: list[Path], output: Path) -> None:
-    """Render `files` into the HTML file `output`.
+    """Render `files` into the HTML file `output`; all are read and judged first, so that a bad one spoils nothing.
 
     Raises UsageError where a run file cannot be read or the output cannot be written.
     """

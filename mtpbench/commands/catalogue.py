@@ -1,9 +1,10 @@
 """Commands that tell what there is: backends, pairs, workloads, doctor."""
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from mtpbench.writing import present
 
 # Inside the functions: each command imports only what it uses, so that `--help` answers at once.
 
@@ -18,7 +19,7 @@ def backends(as_json: JsonOption = False) -> None:
 
     adapters = [load(name) for name in names()]
     rows = [{"name": a.name, "title": a.title, **to_json(a.capabilities)} for a in adapters]
-    _print(rows, as_json, show_backends)
+    present(rows, as_json, show_backends)
 
 
 def pairs(as_json: JsonOption = False) -> None:
@@ -27,7 +28,7 @@ def pairs(as_json: JsonOption = False) -> None:
     from results.verdicts import as_json as to_json
     from workloads.pairs import PAIRS
 
-    _print([to_json(entry) for entry in PAIRS.values()], as_json, show_pairs)
+    present(to_json([*PAIRS.values()]), as_json, show_pairs)
 
 
 def workloads(as_json: JsonOption = False) -> None:
@@ -36,7 +37,7 @@ def workloads(as_json: JsonOption = False) -> None:
     from results.verdicts import as_json as to_json
     from workloads.prompts import catalogue
 
-    _print([to_json(entry) for entry in catalogue()], as_json, show_workloads)
+    present(to_json(catalogue()), as_json, show_workloads)
 
 
 def doctor(as_json: JsonOption = False) -> None:
@@ -45,17 +46,7 @@ def doctor(as_json: JsonOption = False) -> None:
     from reports.listings import show_doctor
     from results.verdicts import as_json as to_json
 
-    findings = to_json(examine())
-    _print(findings, as_json, show_doctor)
-
-
-def _print(found: Any, as_json: bool, show: Any) -> None:
-    from reports.terminal import console
-
-    if as_json:
-        print(json.dumps(found, indent=2))
-    else:
-        show(found, console())
+    present(to_json(examine()), as_json, show_doctor)
 
 
 def register(app: typer.Typer) -> None:

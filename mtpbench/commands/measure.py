@@ -1,13 +1,13 @@
 """`mtpbench run`: measure a sweep, then show it and write its report."""
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from mtpbench.exits import INTERRUPTED, of_cells
+from mtpbench.writing import present, write_report
 from results.errors import UsageError
 
 # Inside the functions: `mtpbench --help` must not pay for pydantic, numpy and rich's progress display.
@@ -162,7 +162,7 @@ def _measure(
 
     if dry_run:
         plan = experiment.dry_run(load(sweep_file, overrides))
-        _print(experiment.describe(plan), as_json, show_plan)
+        present(experiment.describe(plan), as_json, show_plan)
         return 0
     with Progress(console(stderr=True)) as progress:
         if resume is not None:
@@ -172,30 +172,15 @@ def _measure(
     return _conclude(measured.path, measured.state, with_report, as_json)
 
 
-def _print(found: Any, as_json: bool, show: Any) -> None:
-    from reports.terminal import console
-
-    if as_json:
-        print(json.dumps(found, indent=2))
-    else:
-        show(found, console())
-
-
 def _conclude(path: Path, state: str, with_report: bool, as_json: bool) -> int:
     """Show the result, write the report, say where everything is, and give the exit code."""
-    from mtpbench.writing import write_report
     from reports.table import show
-    from reports.terminal import console
     from results.judge import judge
     from results.store import RunFile
-    from results.verdicts import as_json as to_json
 
     with RunFile.open(path) as file:
         verdict = judge(file)
-    if as_json:
-        print(json.dumps(to_json(verdict), indent=2))
-    else:
-        show(verdict, console())
+    present(verdict, as_json, show)
     says = sys.stderr if as_json else sys.stdout
     print(f"\nrun file  {path}", file=says)
     if with_report:

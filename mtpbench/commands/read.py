@@ -1,12 +1,12 @@
 """Commands that read run files: show, report, compare, export, runs. None of them needs a runtime or hardware."""
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mtpbench.writing import present, write_report
 from results.errors import UsageError
 
 # Inside the functions: these commands start in a fraction of a second only because each imports what it uses.
@@ -26,17 +26,12 @@ class Format(StrEnum):
 def show(file: RunFileArgument, as_json: JsonOption = False) -> None:
     """Show what a run found: speed-up with intervals, acceptance, validity."""
     from reports.table import show as show_table
-    from reports.terminal import console
     from results.judge import judge
     from results.store import RunFile
-    from results.verdicts import as_json as to_json
 
     with RunFile.open(file) as run:
         verdict = judge(run)
-    if as_json:
-        print(json.dumps(to_json(verdict), indent=2))
-    else:
-        show_table(verdict, console())
+    present(verdict, as_json, show_table)
 
 
 def report(
@@ -44,8 +39,6 @@ def report(
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path("report.html"),
 ) -> None:
     """Write one self-contained HTML report of one or several run files."""
-    from mtpbench.writing import write_report
-
     write_report(files, output)
     print(output)
 
@@ -57,19 +50,14 @@ def compare(
 ) -> None:
     """Set two run files side by side, cell by cell; ratios are B over A."""
     from reports.table import show_comparison
-    from reports.terminal import console
     from results.compare import compare as compare_runs
     from results.judge import judge
     from results.origin import origin
     from results.store import RunFile
-    from results.verdicts import as_json as to_json
 
     with RunFile.open(a) as run_a, RunFile.open(b) as run_b:
         comparison = compare_runs(judge(run_a), judge(run_b), (origin(run_a), origin(run_b)))
-    if as_json:
-        print(json.dumps(to_json(comparison), indent=2))
-    else:
-        show_comparison(comparison, console())
+    present(comparison, as_json, show_comparison)
 
 
 def export(
@@ -98,17 +86,12 @@ def runs(
 ) -> None:
     """List the run files of a folder."""
     from reports.table import show_runs
-    from reports.terminal import console
     from results.listing import list_runs
-    from results.verdicts import as_json as to_json
 
     if not folder.is_dir():
         raise UsageError(f"no folder {folder}: name the folder that holds the run files, e.g. `mtpbench runs runs`")
     found = list_runs(folder)
-    if as_json:
-        print(json.dumps(to_json(found), indent=2))
-    else:
-        show_runs(found, console())
+    present(found, as_json, show_runs)
 
 
 def register(app: typer.Typer) -> None:
