@@ -112,9 +112,12 @@ def load(path: Path | None, overrides: Mapping[str, object]) -> Sweep:
     Raises UsageError.
     """
     given = {key: value for key, value in overrides.items() if value is not None and value not in ([], ())}
-    if path is None and given.get("pairs", EMBEDDED) in (EMBEDDED, [EMBEDDED], (EMBEDDED,)):
+    embedded = path is None and given.get("pairs", EMBEDDED) in (EMBEDDED, [EMBEDDED], (EMBEDDED,))
+    if embedded:
         path = Path(str(files("harness") / "sweeps" / f"{EMBEDDED}.toml"))
     table = {} if path is None else _read(path)
+    if embedded and given.keys() & {"precision", "time_budget"}:
+        del table["repeats"]  # its one visit to every prompt is a default; who names another limit wants that one
     if path is not None:
         table.setdefault("name", re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") or "run")
     options = given.pop("backend", ())

@@ -145,6 +145,9 @@ def test_without_a_file_the_demo_pair_comes_with_its_own_sweep_and_other_pairs_d
         assert demo.draft_lengths == (2,)
         assert demo.time_budget is not None
         assert demo.time_budget <= 180
+    assert load(None, {}).repeats == 1
+    assert load(None, {"time_budget": "5m"}).repeats is None
+    assert load(None, {"precision": "1%", "repeats": "4"}).repeats == 4
     other = load(None, {"pairs": ["owner/target:owner/drafter"]})
     assert (other.name, other.dtype, other.workloads, other.time_budget) == ("run", "auto", ("mixed",), None)
 
