@@ -136,7 +136,8 @@ def _session(
     """Measure what the journal lacks; on an interrupt with something measured, end in good order."""
     budget = plan.sweep.time_budget
     stop = StopRule(plan, None if budget is None else began + budget)
-    observer.planned(writer.path, [arm.cell for group in plan.groups for arm in group.arms], plan.calls)
+    calls = None if plan.calls is None else max(0, plan.calls - journal.calls_done(plan.sweep.seed, plan.groups))
+    observer.planned(writer.path, [arm.cell for group in plan.groups for arm in group.arms], calls)
     for cell in plan.skipped:
         journal.cell(cell)
     try:

@@ -107,6 +107,15 @@ class Journal:
         calls = order.block(seed, group, unit, repeat)
         return steps[-len(calls) :] == [(self.cell(c.arm.cell)[0], c.half, c.phase) for c in calls]
 
+    def calls_done(self, seed: int, groups: Sequence[Group]) -> int:
+        """Calls of the blocks that earlier sessions completed."""
+        by_number = {group.number: group for group in groups}
+        return sum(
+            by_number[number].calls(first_visit=repeat == 0)
+            for number, unit, repeat in self._steps
+            if number in by_number and self.has_block(seed, by_number[number], unit, repeat)
+        )
+
     def visits(self) -> Iterator[tuple[int, Visit]]:
         """(cell id, headline visit) of every call of earlier sessions that gave a timing."""
         if not self.resumed:

@@ -16,7 +16,10 @@ class Observer(Protocol):
     """The events of one run, in the order in which they come."""
 
     def planned(self, path: Path, cells: Sequence[Cell], calls: int | None) -> None:
-        """The run file is open. cells: all that will be measured; calls: None where only a stop rule bounds them."""
+        """The run file is open.
+
+        cells: all that are measured. calls: how many are left to make; None where only a stop rule bounds them.
+        """
 
     def launching(self, backend: str, pair: str) -> None:
         """A worker is starting an engine; loading a model can take minutes."""

@@ -3,21 +3,32 @@
 import signal
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from driving import start, trials, wait_for_trials
 
 from harness.experiment import measure, resume
+from harness.observe import Silent
 from harness.sweep import Sweep
 from results.errors import RunFileError, UsageError
+from results.records import Cell
 from results.store import RunFile
 
 Make = Callable[..., Sweep]
 
 BLOCK = 4 * 2 + 3
 """Calls of a first block: four arms twice, three of them with instruments."""
+
+
+class Planned(Silent):
+    """Remembers how many calls were left to make."""
+
+    calls: int | None = None
+
+    def planned(self, path: Path, cells: Sequence[Cell], calls: int | None) -> None:
+        self.calls = calls
 
 
 def check_complete(path: Path, units: int) -> None:
@@ -90,7 +101,9 @@ def test_a_finished_run_is_resumed_only_for_more(bench: Path, sweep: Make) -> No
     path = measure(sweep(), bench / "run.sqlite").path
     with pytest.raises(UsageError, match="is finished: to measure more, change --repeats"):
         resume(path)
-    resume(path, {"repeats": "2"})
+    planned = Planned()
+    resume(path, {"repeats": "2"}, planned)
+    assert planned.calls == 3 * 4 * 2
     with RunFile.open(path) as file:
         calls = Counter((t.cell_id, t.unit, t.repeat, t.half) for _, t in file.trials(phase="headline"))
         assert set(calls.values()) == {1}
