@@ -7,7 +7,6 @@ import platform
 import subprocess
 import sys
 import time
-from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -116,7 +115,6 @@ def test_reading_costs_well_below_a_millisecond() -> None:
 
 def test_time_stolen_by_the_hypervisor_and_a_cpu_quota_are_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = Monitor(os.getpid(), "cpu")
-    base = monitor._count()
     counts = iter(
         [
             telemetry._Counters(at=0.0, busy=0.0, own=0.0, stolen=0.0, throttled=0.0),
@@ -128,15 +126,12 @@ def test_time_stolen_by_the_hypervisor_and_a_cpu_quota_are_flagged(monkeypatch: 
     reading = monitor.end()
     assert reading.flags == ("steal", "throttled")
     assert reading.values["stolen_cores"] == pytest.approx(0.2)
-    assert base.at > 0
 
 
 def test_a_clock_that_leaves_its_median_is_flagged() -> None:
     monitor = Monitor(os.getpid(), "cpu")
-    assert [monitor._changed("cpu_mhz", mhz) for mhz in (3000, 3010, 2990, 3000, 2000, 3000)] == [
-        *(False, False, False, False, True, False),
-    ]
-    assert isinstance(monitor._clocks["cpu_mhz"], deque)
+    changed = [monitor._changed("cpu_mhz", mhz) for mhz in (3000, 3010, 2990, 3000, 2000, 3000)]
+    assert changed == [False, False, False, False, True, False]
 
 
 class FakeNvml(SimpleNamespace):
