@@ -84,7 +84,10 @@ class Fleet:
         self._observer.launching(engine.backend, engine.pair.name)
         log = self._next_log(engine)
         started, clock = time.time_ns(), time.monotonic()
-        worker = Worker(engine.backend, log, self._environment)
+        try:
+            worker = Worker(engine.backend, log, self._environment)
+        except OSError as error:
+            raise UsageError(f"cannot start a worker that logs to {log}: {error.strerror or error}") from error
         launch = Launch(
             backend=engine.backend,
             pair=engine.pair.name,

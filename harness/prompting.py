@@ -32,6 +32,7 @@ def describe(sources: Sequence[Source], sweep: Sweep) -> dict[str, Json]:
         "names": [*sweep.workloads],
         "licences": [*sorted({source.licence for source in sources})],
         "categories": dict(sorted(Counter(source.category for source in sources).items())),
+        "without_bos": sum(not source.bos for source in sources),
         "raw": sweep.raw or all(source.raw for source in sources),
         "thinking": sweep.thinking,
     }

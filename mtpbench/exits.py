@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from results.verdicts import CellVerdict
 
 OK = 0
-CHECK_FAILED = 1
 USAGE = 2
-INCONCLUSIVE = 3
 CELLS_FAILED = 4
 INTERNAL = 70
 """A bug of ours (EX_SOFTWARE)."""

@@ -248,7 +248,7 @@ def _run_facts(file: RunFile, evidence: Evidence) -> dict[str, Any]:
     measured = evidence.trials.phase != WARMUP
     stated = [(launch.backend, launch.facts.versions) for launch in evidence.launches.values() if launch.facts]
     return {
-        **file.manifest,
+        **{key: value for key, value in file.manifest.items() if key != "writer"},
         "file": str(file.path),
         "state": file.state,
         "versions": {backend: dict(versions) for backend, versions in stated},

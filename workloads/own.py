@@ -73,6 +73,8 @@ def _source(path: Path, number: str, row: Mapping[str, Any], where: str) -> Sour
     for flag in ("raw", "bos"):
         if not isinstance(row.get(flag, True), bool):
             raise UsageError(f"{where}: {flag!r} is true or false, not {row[flag]!r}")
+    if not row.get("bos", True) and not row.get("raw", False):
+        raise UsageError(f"{where}: 'bos': false needs 'raw': true, for a chat template's start cannot be left out")
     name = path.name.removesuffix(suffix(path))
     return Source(
         key=f"{name}/{row.get('id', number)}",

@@ -65,7 +65,7 @@ class Models:
 @contextmanager
 def loaded(pair: Pair, engine: EngineConfig) -> Iterator[Models]:
     """The models of `pair` on their device. Raises UsageError, in one line, for everything a user can mend."""
-    options = _options(engine.options)
+    options = _options(engine.options, trusted=engine.trust_remote_code)
     device, dtype = device_of(engine.device), _dtype(engine.dtype)
     threads = torch.get_num_threads()
     try:
@@ -154,7 +154,8 @@ def _one_line(name: str) -> Iterator[None]:
         raise UsageError(f"cannot load {name}: {said}{advice}") from error
 
 
-def _options(given: Mapping[str, Json]) -> dict[str, Any]:
+def _options(given: Mapping[str, Json], *, trusted: bool) -> dict[str, Any]:
+    """What `from_pretrained` shall be told. trusted: code from a hub may run."""
     for name, value in given.items():
         if name not in OPTIONS:
             near = get_close_matches(name, OPTIONS, n=1) or list(OPTIONS)
@@ -162,6 +163,10 @@ def _options(given: Mapping[str, Json]) -> dict[str, Any]:
         if not isinstance(value, OPTIONS[name]):
             kinds = " or ".join(kind.__name__ for kind in OPTIONS[name])
             raise UsageError(f"option transformers.{name} takes {kinds}, not {value!r}")
+        if name.endswith("_implementation") and "/" in str(value) and not trusted:
+            raise UsageError(
+                f"option transformers.{name} = {value!r} loads code from a hub; pass --trust-remote-code to allow that"
+            )
     return dict(given)
 
 

@@ -107,6 +107,7 @@ def test_an_assistant_for_another_hidden_size_is_refused(tmp_path: Path) -> None
         ),
         (EngineConfig(options={"revision": 3}), "option transformers.revision takes str, not 3"),
         (EngineConfig(options={"attn_implementation": "magic"}, device="cpu"), "cannot load "),
+        (EngineConfig(options={"attn_implementation": "owner/kernel"}, device="cpu"), "loads code from a hub"),
     ],
 )
 def test_engine_settings_that_make_no_sense_are_refused(engine: EngineConfig, phrase: str) -> None:

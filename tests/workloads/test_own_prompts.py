@@ -89,6 +89,7 @@ def test_each_text_file_of_a_folder_is_one_prompt(tmp_path: Path) -> None:
         ('{"messages": [{"role": "assistant", "content": "hi"}]}', "line 1: 'messages' needs"),
         ('{"messages": [{"role": "system", "content": "hi"}]}', "line 1: 'messages' needs"),
         ('{"text": "x", "raw": "yes"}', "line 1: 'raw' is true or false"),
+        ('{"text": "x", "bos": false}', "line 1: 'bos': false needs 'raw': true"),
         ('{"text": "x", "id": 1}\n{"text": "y", "id": 1}', "two prompts with the id '1'"),
     ],
 )
