@@ -17,7 +17,7 @@ import numpy as np
 
 from results.columns import ABSENT, Bools, Rounds, Rows
 from results.intervals import t_quantile
-from results.metrics import Floats, Ints
+from results.metrics import Floats, Ints, occurring, quantiles
 from results.verdicts import Acceptance, AcceptanceOf, Percentiles
 
 FEWEST_PER_STRETCH = 16
@@ -89,7 +89,7 @@ def from_rounds(
         per_request=_percentiles(1 + np.bincount(request, weights=accepted) / np.bincount(request)),
         by_category={name: part(name, here) for name, here in _by_category(prompt, categories).items()},
         by_output_position=tuple(
-            part(f"{i * stretch}–{(i + 1) * stretch - 1}", stretches == i) for i in np.unique(stretches).tolist()
+            part(f"{i * stretch}–{(i + 1) * stretch - 1}", stretches == i) for i in occurring(stretches)
         ),
     )
 
@@ -157,5 +157,4 @@ def _by_category(prompt: Ints, categories: Mapping[int, str]) -> dict[str, Bools
 
 
 def _percentiles(values: Floats) -> Percentiles:
-    p10, p50, p90 = np.percentile(values, (10, 50, 90)).tolist()
-    return Percentiles(float(values.mean()), p10, p50, p90)
+    return Percentiles(float(values.mean()), *quantiles(values, 0.1, 0.5, 0.9))

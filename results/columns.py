@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from results.metrics import Floats, Ints, RowTimings, distinct_4grams, natural_lengths, row_timings
+from results.metrics import Floats, Ints, RowTimings, distinct_4grams, natural_lengths, occurring, row_timings
 from results.records import Launch
 from results.runfile import RunFile
 
@@ -197,7 +197,7 @@ def _rows(
     lengths = np.array([len(blob) // 4 if blob is not None else 0 for blob in ids], dtype=np.int64)
     tokens = np.frombuffer(b"".join(blob for blob in ids if blob is not None), dtype="<i4").astype(np.int64)
     natural = n_tokens.copy()
-    launches = np.unique(launch).tolist()
+    launches = occurring(launch)
     for eos in {ends.get(launch_id, ()) for launch_id in launches}:  # one, unless a run changed its model
         alike = np.isin(launch, [launch_id for launch_id in launches if ends.get(launch_id, ()) == eos])
         known = alike & (lengths > 0)

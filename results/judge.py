@@ -11,7 +11,7 @@ import numpy as np
 from results import acceptance, remarks, selection, speedup, theory, validity
 from results.arm import Arm, median_over_units
 from results.evidence import Evidence
-from results.metrics import Ints
+from results.metrics import Ints, occurring
 from results.records import CONTROL, HEADLINE, INSTRUMENTED, PLAIN, SPECULATIVE, WARMUP, Role
 from results.runfile import RunFile
 from results.speedup import Effects, Pairs
@@ -149,7 +149,7 @@ class Group:
             status=status,
             reason=reason,
             synthetic=validity.is_synthetic(arm),
-            n_prompts=len(np.unique(evidence.rows.prompt[headline[np.isin(units, measured)]])),
+            n_prompts=len(occurring(evidence.rows.prompt[headline[np.isin(units, measured)]])),
             n_units=len(measured),
             baseline=self.plain.timing if self.plain else None,
             speculative=arm.timing,
@@ -167,7 +167,7 @@ class Group:
             trials_failed=sum(trial in evidence.trials.failures for trial in trials.tolist()),
             trials_flagged=sum(trial in evidence.trials.flags for trial in trials.tolist()),
             flags=dict(flags),
-            units_dropped=len(np.unique(evidence.trials.unit[own])) - len(measured),
+            units_dropped=len(occurring(evidence.trials.unit[own])) - len(measured),
             tokens_after_eos=int((evidence.rows.n_tokens - evidence.rows.natural)[headline].sum()),
             costs=costs,
             theory=theory.theory(
@@ -238,8 +238,8 @@ def _instrumented_over_headline(arm: Arm) -> float | None:
 
 
 def _drafter_bytes(arm: Arm) -> int | None:
-    launches = np.unique(arm.evidence.trials.launch[arm.evidence.trials_in(arm.cell_id, HEADLINE)])
-    facts = (arm.evidence.launches[launch].facts for launch in launches.tolist())
+    launches = occurring(arm.evidence.trials.launch[arm.evidence.trials_in(arm.cell_id, HEADLINE)])
+    facts = (arm.evidence.launches[launch].facts for launch in launches)
     return next((f.drafter_bytes for f in facts if f and f.drafter_bytes is not None), None)
 
 

@@ -72,6 +72,17 @@ class Timing(NamedTuple):
         return self.decode_ns / self.gaps if self.gaps else None
 
 
+def occurring(values: Ints) -> list[int]:
+    """The values that occur, ascending. np.unique without counts would import numpy.ma: `show` has no time for that."""
+    return sorted(set(values.tolist()))
+
+
+def quantiles(values: Floats | Ints, *shares: float) -> list[float]:
+    """Quantiles, linear between order statistics: np.quantile's default, without its import of numpy.ma."""
+    found: list[float] = np.interp(shares, np.linspace(0, 1, len(values)), np.sort(values)).tolist()
+    return found
+
+
 def natural_lengths(ids: Ints, lengths: Ints, eos: Sequence[int]) -> Ints:
     """Tokens up to and including the first of `eos` in each generation; its whole length where there is none.
 

@@ -3,12 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from results import validity
 from results.arm import Arm
 from results.columns import ABSENT
 from results.evidence import Evidence
+from results.metrics import occurring
 from results.records import WARMUP
 from results.verdicts import CellVerdict
 
@@ -93,7 +92,7 @@ def _unlike_instrumented(arms: Sequence[Arm]) -> Iterator[str]:
 def _other_prompt_length(arms: Sequence[Arm]) -> Iterator[str]:
     for arm in arms:
         counted, asked = arm.evidence.rows.prompt_tokens[arm.rows], arm.cell.prompt_tokens
-        other = np.unique(counted[(counted != ABSENT) & (counted != asked)]).tolist() if asked is not None else []
+        other = occurring(counted[(counted != ABSENT) & (counted != asked)]) if asked is not None else []
         if other:
             yield f"the runtime counts {other[0]} prompt tokens where {asked} were asked for"
             return

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from results.columns import ABSENT, Rounds
-from results.metrics import Ints
+from results.metrics import Ints, quantiles
 from results.verdicts import StepCosts, Theory, WaterfallStep
 
 NS_PER_MS = 1e6
@@ -29,13 +29,13 @@ def step_costs(
         return None
 
     def median_ms(values: Ints) -> float:
-        return float(np.median(values)) / NS_PER_MS
+        return quantiles(values, 0.5)[0] / NS_PER_MS
 
     return StepCosts(
         target_pass_1_ms=median_ms(plain[:, 0]),
         host_1_ms=median_ms(plain[:, 1] - plain[:, 0]),
         target_pass_ms=median_ms(timed.verify_ns),
-        draft_step_ms=float(np.median(timed.draft_ns / timed.drafted)) / NS_PER_MS,
+        draft_step_ms=quantiles(timed.draft_ns / timed.drafted, 0.5)[0] / NS_PER_MS,
         host_ms=median_ms(timed.total_ns - timed.draft_ns - timed.verify_ns),
         instrumented_over_headline=instrumented_over_headline,
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from results import checks
 from results.arm import Arm
+from results.metrics import occurring
 from results.records import HEADLINE
 from results.verdicts import Status
 
@@ -66,7 +67,7 @@ def why_failed(arm: Arm) -> str | None:
 def is_synthetic(arm: Arm) -> bool:
     """Forced acceptance, random weights, or prompts of random ids."""
     evidence = arm.evidence
-    prompts = np.unique(evidence.rows.prompt[arm.rows]).tolist()
+    prompts = occurring(evidence.rows.prompt[arm.rows])
     forced = [row for row, said in evidence.extras.said.items() if said.get("synthetic") is True]
     return (
         arm.cell.synthetic
@@ -80,4 +81,4 @@ def units_unlike_instrumented(arm: Arm) -> tuple[int, int]:
     headline, instrumented = arm.both_passes
     unit = arm.evidence.trials.unit[arm.evidence.rows.trial]
     differs = arm.evidence.rows.digest[headline] != arm.evidence.rows.digest[instrumented]
-    return len(np.unique(unit[headline[differs]])), len(np.unique(unit[headline]))
+    return len(occurring(unit[headline[differs]])), len(occurring(unit[headline]))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from results.metrics import Timing, distinct_4grams, natural_lengths, row_timings, timing, tokens_per_s
+from results.metrics import Timing, distinct_4grams, natural_lengths, quantiles, row_timings, timing, tokens_per_s
 from results.records import Arrival, Generation
 
 MS = 1_000_000
@@ -127,3 +127,10 @@ def test_many_rows_at_once_are_timed_like_each_alone(gaps: list[list[tuple[int, 
             assert together.decode_ns[i] == last_ns - first_ns
             assert together.decode_tokens[i] == max(end - first_tokens, 0)
             assert together.tokens[i] == end
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10, 101])
+def test_quantiles_are_numpy_s_own(size: int) -> None:
+    values = np.random.default_rng(size).normal(size=size)
+    assert quantiles(values, 0.1, 0.5, 0.9) == pytest.approx(np.quantile(values, (0.1, 0.5, 0.9)).tolist())
+    assert quantiles(values, 0.5) == pytest.approx([float(np.median(values))])
