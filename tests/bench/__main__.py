@@ -11,7 +11,7 @@ from tests.support.big_run import write_big_run
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder) / "small.sqlite"
-        write_big_run(small, units=10)  # of the size that `make run` leaves
+        write_big_run(small, units=24)
         held = [overhead.measure(), startup.measure(small), bigfile.measure(Path(folder))]
     return 0 if all(held) else 1
 
