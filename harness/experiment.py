@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -127,7 +127,8 @@ def _prepared(sweep: Sweep) -> tuple[Plan, list[Source]]:
     """Everything that can be wrong with a sweep before an engine is launched is found here."""
     capabilities = {name: discover.load(name).capabilities for name in sweep.backends}
     plan = make_plan(sweep, [resolve(pair) for pair in sweep.pairs], capabilities)
-    return plan, prompting.texts(sweep)
+    texts = prompting.texts(sweep)
+    return replace(plan, texts=len(texts)), texts
 
 
 def _session(

@@ -89,11 +89,13 @@ class Plan:
     engines: tuple[Engine, ...]
     groups: tuple[Group, ...]
     skipped: tuple[Cell, ...]
+    texts: int | None = None
+    """Prompts that the workload holds; None where nobody has looked."""
 
     @property
     def units(self) -> int:
-        """Units asked for in each group; a workload may hold fewer where the sweep names no number."""
-        return self.sweep.prompts or DEFAULT_UNITS
+        """Units of each group; of the group with most where batches share a small workload."""
+        return max(units_of(self.sweep, group.cell.batch_size, self.texts) for group in self.groups)
 
     @property
     def visits(self) -> int | None:
@@ -154,9 +156,21 @@ class Plan:
             return None
         again = self.visits - 1
         return sum(
-            self.units * (group.calls(first_visit=True) + again * group.calls(first_visit=False)) * each
+            units_of(self.sweep, group.cell.batch_size, self.texts)
+            * (group.calls(first_visit=True) + again * group.calls(first_visit=False))
+            * each
             for group, each in zip(self.groups, per_call, strict=True)
         )
+
+
+def units_of(sweep: Sweep, batch_size: int, texts: int | None) -> int:
+    """Units of a group: as many as asked for, else the usual number, or what a smaller workload gives.
+
+    texts: prompts that the workload holds, None if unknown; a unit takes `batch_size` of them.
+    """
+    if sweep.prompts is not None:
+        return sweep.prompts
+    return DEFAULT_UNITS if texts is None else max(1, min(DEFAULT_UNITS, texts // batch_size))
 
 
 def make_plan(sweep: Sweep, pairs: Sequence[Pair], capabilities: Mapping[str, Capabilities]) -> Plan:

@@ -6,7 +6,7 @@ from itertools import chain, zip_longest
 
 from backends.protocol import Encode
 from harness.fleet import Running
-from harness.plan import DEFAULT_UNITS, Group
+from harness.plan import Group, units_of
 from harness.sweep import Sweep
 from results.errors import UsageError
 from results.records import Encoded, Json, Prompt
@@ -50,10 +50,7 @@ def units(group: Group, running: Running, sources: Sequence[Source], sweep: Swee
         ask = Encode(tuple(batch), chat=framed.chat, thinking=framed.thinking)
         return [*running.worker.ask(ask, sweep.trial_timeout)]
 
-    if sweep.prompts is not None:
-        count = sweep.prompts * rows
-    else:
-        count = max(1, min(DEFAULT_UNITS, len(sources) // rows)) * rows
+    count = units_of(sweep, rows, len(sources)) * rows
     longest = None if facts.context_limit is None else facts.context_limit - sweep.output_tokens
     if longest is not None and longest < 1:
         raise UsageError(

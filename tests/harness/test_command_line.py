@@ -10,6 +10,7 @@ import pytest
 from driving import wait_for_trials
 
 from mtpbench.cli import run
+from results.records import WARMUP
 from results.runfile import RunFile
 
 
@@ -66,10 +67,13 @@ def test_a_workload_smaller_than_the_usual_number_of_prompts_is_measured_whole(
     lines = (bench / "texts.jsonl").read_text().splitlines()[:6]
     (bench / "texts.jsonl").write_text("\n".join(lines))
     out = bench / "run.sqlite"
+    assert run(arguments(bench, "--dry-run", "--json")) == 0
+    planned = json.loads(capsys.readouterr().out)
     assert run(arguments(bench, "--out", str(out))) == 0
     assert statuses(out, capsys) == [("ok", "")] * 2
     with RunFile.open(out) as file:
-        assert len(file.prompts()) == 6
+        assert len(file.prompts()) == planned["units"] == 6
+        assert len([trial for _, trial in file.trials() if trial.phase != WARMUP]) == planned["calls"]
 
 
 def test_a_name_that_is_no_run_file_s_is_a_folder(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
