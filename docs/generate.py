@@ -16,7 +16,8 @@ from typer.cli import get_docs_for_click
 
 from harness.sweep import Sweep
 from mtpbench.cli import app
-from results import records, schema, verdicts
+from results import schema, verdicts
+from results.records import asked, layout, seen
 
 HERE = Path(__file__).parent
 
@@ -95,7 +96,7 @@ computed.
 {_fields(verdicts)}
 ## Records
 
-{_fields(records)}"""
+{"".join(map(_fields, (asked, seen, layout)))}"""
 
 
 def main(arguments: list[str]) -> int:

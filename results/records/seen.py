@@ -1,0 +1,149 @@
+"""What was seen of a runtime."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from results.records.common import Json, check
+
+FinishReason = Literal["length", "stop", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A chunk reached the caller."""
+
+    ns: int
+    """Nanoseconds since the request was sent."""
+    tokens: int
+    """Tokens of this row so far, this chunk included."""
+
+    def __post_init__(self) -> None:
+        check(self.ns >= 0 and self.tokens >= 0, f"arrival out of range: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One verify step of one row: k drafts proposed, one target pass, some accepted (METHOD: what is counted)."""
+
+    drafted: int
+    accepted: int
+    emitted: int
+    """Tokens that reached the output: accepted + 1, or fewer in a row's last round (EOS, length limit)."""
+    draft_ns: int | None = None
+    """From the first drafter pass to the end of the last one."""
+    verify_ns: int | None = None
+    """The target pass."""
+    total_ns: int | None = None
+    """The whole round; what drafting and verification leave of it is host overhead."""
+
+    def __post_init__(self) -> None:
+        check(self.drafted >= 0, f"drafted must not be negative: {self}")
+        check(0 <= self.accepted <= self.drafted, f"accepted must lie in 0..drafted: {self}")
+        check(0 <= self.emitted <= self.accepted + 1, f"emitted must lie in 0..accepted+1: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class DraftCounts:
+    """Totals over a generation, for runtimes that reveal no single rounds."""
+
+    rounds: int | None
+    drafted: int | None
+    accepted: int | None
+    per_position: tuple[int, ...] | None = None
+    """How many rounds accepted at least i drafts, i = 1..k."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainStep:
+    """One plain decoding step of an instrumented pass: where its time went."""
+
+    pass_ns: int
+    """The target pass of one token per row."""
+    total_ns: int
+    """The whole step; the rest is host overhead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What one row of one call gave."""
+
+    n_tokens: int
+    """Tokens emitted, counted from ids where the runtime gives ids."""
+    token_ids: tuple[int, ...] | None
+    """None only where the runtime reveals no ids; comparisons are then labelled text-only."""
+    text: str | None
+    arrivals: tuple[Arrival, ...]
+    n_prefill: int = 1
+    """Tokens emitted by the prefill, which is no round."""
+    prompt_tokens: int | None = None
+    """Prompt length as the runtime counts it."""
+    rounds: tuple[Round, ...] | None = None
+    """None: single rounds not revealed (always so in a headline pass)."""
+    counts: DraftCounts | None = None
+    steps: tuple[PlainStep, ...] | None = None
+    """Only in an instrumented pass of the plain arm."""
+    finish_reason: FinishReason | None = None
+    cached_tokens: int | None = None
+    """Prompt tokens served from a prefix cache; anything but 0 spoils TTFT."""
+    peak_memory_bytes: int | None = None
+    statement: Mapping[str, Json] = field(default_factory=dict)
+    """The engine's own words about this generation, stored as they came."""
+
+    def __post_init__(self) -> None:
+        if self.token_ids is not None:
+            check(len(self.token_ids) == self.n_tokens, f"n_tokens is {self.n_tokens}, ids {len(self.token_ids)}")
+        check(self.token_ids is not None or self.text is not None, "a generation needs ids or text")
+        times = [a.ns for a in self.arrivals]
+        check(times == sorted(times), "arrivals must be in order of time")
+        counts = [a.tokens for a in self.arrivals]
+        check(counts == sorted(counts), "token counts of arrivals must not fall")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScore:
+    """The target's own view of one emitted token, teacher-forced (None where a runtime gives only one scale)."""
+
+    position: int
+    """0 for the first token of the continuation."""
+    token_id: int
+    best_id: int
+    logit: float | None
+    best_logit: float | None
+    logprob: float | None = None
+    best_logprob: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What a session knows about itself once it is open; stored with its launch."""
+
+    versions: Mapping[str, str]
+    """Package -> version inside the worker."""
+    device: str
+    """What really computes, e.g. `cpu` or `cuda:0 NVIDIA H200`."""
+    dtype: str
+    eos_token_ids: tuple[int, ...]
+    context_limit: int | None
+    """Longest prompt plus output the target takes, in tokens."""
+    vocab_size: int | None
+    threads: int | None = None
+    target_bytes: int | None = None
+    drafter_bytes: int | None = None
+    """Memory that the drafter adds (weights; KV where known)."""
+    chat_template: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Model file -> sha256 (of config and index, or of sampled weights: the key says which)."""
+    statement: Mapping[str, Json] = field(default_factory=dict)
+    """Anything else the engine says about itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a trial or launch gave nothing."""
+
+    kind: Literal["crash", "timeout", "oom", "refused", "error"]
+    message: str
+    """One line."""
+    detail: str = ""
+    """Traceback or the end of the engine's log."""
