@@ -16,7 +16,7 @@ from typer.cli import get_docs_for_click
 
 from harness.sweep import Sweep
 from mtpbench.cli import app
-from results import schema, verdicts
+from results import certificate, schema, verdicts
 from results.records import asked, layout, seen
 
 HERE = Path(__file__).parent
@@ -93,7 +93,7 @@ executed.
 The top level is a `RunVerdict`. Ratios are plain over speculative: above 1 is faster. `null` is unknown or not
 computed.
 
-{_fields(verdicts)}
+{_fields(verdicts)}{_fields(certificate)}
 ## Records
 
 {"".join(map(_fields, (asked, seen, layout)))}"""

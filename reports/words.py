@@ -122,8 +122,7 @@ def certificate(aa: Interval | None) -> str:
 
 def equivalence(cell: CellVerdict) -> str:
     """Whether the output is the target's own, as far as this run tested it."""
-    told: dict[str, Any] = cell.equivalence or {}
-    return clean(told.get("verdict", "untested"), 24)
+    return cell.equivalence.verdict if cell.equivalence else "untested"
 
 
 def trials(run: dict[str, Any]) -> str:

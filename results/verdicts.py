@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
+from results.certificate import Equivalence, RunCertificate, SamplingCertificate
+
 SCHEMA = 1
 
 Status = Literal["ok", "invalid", "unverified", "imported", "failed", "skipped"]
@@ -162,8 +164,10 @@ class CellVerdict:
     aa: Interval | None
     distinguishable: bool | None
     acceptance: Acceptance | None
-    equivalence: dict[str, Any] | None
-    sampling: dict[str, Any] | None
+    equivalence: Equivalence | None
+    """Greedy cells; None where nothing was measured."""
+    sampling: SamplingCertificate | None
+    """Cells at a temperature above 0."""
     drafter_memory_bytes: int | None
     distinct_4grams: float | None
     """Share of distinct 4-grams in the speculative output: low means it loops, which flatters acceptance."""
@@ -208,6 +212,7 @@ class RunVerdict:
     cells: list[CellVerdict]
     best: list[Best] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    certificate: RunCertificate = RunCertificate()
     schema: int = SCHEMA
 
 
