@@ -23,11 +23,14 @@ from results.records import (
     Pair,
     Prompt,
     Request,
+    Sampling,
     SessionFacts,
     TokenScore,
 )
 
-__all__ = ["Availability", "Backend", "Capabilities", "Draft", "Reveals", "Session"]
+__all__ = ["GREEDY", "Availability", "Backend", "Capabilities", "Draft", "Reveals", "Session"]
+
+GREEDY = Sampling()
 
 Reveals = Literal["rounds", "counts", "per-position", "nothing"]
 DraftChange = Literal["per-request", "per-launch", "baked-in"]
@@ -95,9 +98,10 @@ class Session(ABC):
         """
 
     @abstractmethod
-    def score(self, prompt: Prompt, continuation: Sequence[int]) -> list[TokenScore]:
+    def score(self, prompt: Prompt, continuation: Sequence[int], sampling: Sampling = GREEDY) -> list[TokenScore]:
         """Teacher-forced scores of `continuation` after `prompt` by the undrafted target, one per token.
 
+        One pass over both, as one prefill. sampling: whose distribution probabilities are of; its seed is ignored.
         Raises NotImplementedError where the runtime shows no scores.
         """
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from backends import wire
 from backends.base import Availability, Capabilities
-from results.records import Encoded, EngineConfig, Generation, Pair, Prompt, Request, SessionFacts, TokenScore
+from results.records import Encoded, EngineConfig, Generation, Pair, Prompt, Request, Sampling, SessionFacts, TokenScore
 
 R = TypeVar("R")
 
@@ -106,6 +106,8 @@ class Generate(Ask[Generated]):
 class Score(Ask[tuple[TokenScore, ...]]):
     prompt: Prompt
     continuation: tuple[int, ...]
+    sampling: Sampling
+    """The distribution that probabilities are asked of."""
 
     op = "score"
     answer = tuple[TokenScore, ...]

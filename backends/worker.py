@@ -56,8 +56,8 @@ class Host:
                 return tuple(self.session.encode(text, chat=chat, thinking=thinking) for text in texts)
             case protocol.Generate():
                 return self.generate(ask)
-            case protocol.Score(prompt, continuation):
-                return tuple(self.session.score(prompt, continuation))
+            case protocol.Score(prompt, continuation, sampling):
+                return tuple(self.session.score(prompt, continuation, sampling))
             case protocol.Close():
                 self.ended = True
                 self._open.close()

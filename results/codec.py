@@ -5,6 +5,7 @@ strangers.
 """
 
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -37,6 +38,22 @@ def unpack_pairs(blob: bytes) -> list[tuple[int, int]]:
     """Inverse of `pack_pairs`."""
     flat = struct.unpack(f"<{len(blob) // 16 * 2}q", blob)
     return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+SCORE_NUMBERS = 7
+"""Of every scored token: logit, best logit, log p, best log p, entropy, variance, mass above."""
+
+
+def pack_numbers(rows: Sequence[Sequence[float | None]]) -> bytes:
+    """Rows of numbers as little-endian float64, one after the other; None, and nothing else, is stored as NaN."""
+    flat = [math.nan if number is None else number for row in rows for number in row]
+    return struct.pack(f"<{len(flat)}d", *flat)
+
+
+def unpack_numbers(blob: bytes, width: int) -> list[tuple[float | None, ...]]:
+    """Inverse of `pack_numbers` for rows of `width` numbers."""
+    flat = [None if math.isnan(number) else number for number in struct.unpack(f"<{len(blob) // 8}d", blob)]
+    return [tuple(flat[start : start + width]) for start in range(0, len(flat), width)]
 
 
 def storable(value: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from results.codec import json_value
+from results.codec import SCORE_NUMBERS, json_value
 from results.errors import UsageError
 from results.runfile import RunFile
 from results.verdicts import RunVerdict, as_json
@@ -32,12 +32,13 @@ TABLES = {
     "trials": "trial",
     "generations": "generation",
     "rounds": "round",
+    "scores": "score",
     "telemetry": "telemetry",
 }
 """Name of the exported table -> table of the run file."""
 
 Format = Literal["csv", "parquet", "json"]
-Kind = Literal["integer", "real", "text", "flag", "json", "ids", "pairs"]
+Kind = Literal["integer", "real", "text", "flag", "json", "ids", "pairs", "numbers"]
 
 _BATCH = 2000
 _KINDS: dict[str, Kind] = {"INTEGER": "integer", "REAL": "real", "TEXT": "text"}
@@ -51,10 +52,17 @@ _SPECIAL: dict[str, Kind] = {
     "count_per_position": "json",
     "statement": "json",
     "token_ids": "ids",
+    "best_ids": "ids",
     "arrivals": "pairs",
     "steps": "pairs",
+    "numbers": "numbers",
 }
-_PAIR = {"arrivals": ("ns", "tokens"), "steps": ("pass_ns", "total_ns")}
+_NAMES = {
+    "arrivals": ("ns", "tokens"),
+    "steps": ("pass_ns", "total_ns"),
+    "numbers": ("logit", "best_logit", "logprob", "best_logprob", "entropy", "variance", "mass_above"),
+}
+_ITEM_BYTES = {"ids": 4, "pairs": 16, "numbers": 8 * SCORE_NUMBERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +157,10 @@ def _ids(blob: bytes) -> Any:
     return np.frombuffer(blob, "<i4")
 
 
+def _numbers(blob: bytes) -> Any:
+    return np.frombuffer(blob, "<f8").reshape(-1, SCORE_NUMBERS)
+
+
 def spreadsheet_safe(text: str) -> str:
     """`text`, which no spreadsheet takes for a formula: `'` before what begins like one (OWASP, CSV injection).
 
@@ -164,6 +176,7 @@ _IN_CSV: dict[Kind, Callable[[Any], Any]] = {
     "flag": lambda value: "true" if value else "false",
     "ids": lambda blob: _COMPACT(_ids(blob).tolist()),
     "pairs": lambda blob: _COMPACT(_pairs(blob).tolist()),
+    "numbers": lambda blob: _COMPACT(as_json(_numbers(blob).tolist())),
 }
 _IN_JSON: dict[Kind, Callable[[Any], Any]] = {
     "flag": bool,
@@ -171,7 +184,9 @@ _IN_JSON: dict[Kind, Callable[[Any], Any]] = {
     "json": lambda text: as_json(json_value(text)),
     "ids": lambda blob: _ids(blob).tolist(),
     "pairs": lambda blob: _pairs(blob).tolist(),
+    "numbers": lambda blob: as_json(_numbers(blob).tolist()),
 }
+_ARRAYS: dict[Kind, Callable[[bytes], Any]] = {"ids": _ids, "pairs": _pairs, "numbers": _numbers}
 
 
 def _converted(table: Table, converters: dict[Kind, Callable[[Any], Any]]) -> Iterator[list[Any]]:
@@ -221,10 +236,10 @@ def _write_parquet(path: Path, table: Table) -> None:
             return pa.array(values, pa.int64()).cast(pa.bool_())
         if kind in simple:
             return pa.array(values, simple[kind])
-        flat = (_ids if kind == "ids" else _pairs)(b"".join(value or b"" for value in values))
-        sizes = [len(value or b"") // (4 if kind == "ids" else 16) for value in values]
+        flat = _ARRAYS[kind](b"".join(value or b"" for value in values))
+        sizes = [len(value or b"") // _ITEM_BYTES[kind] for value in values]
         offsets = pa.array(np.concatenate(([0], np.cumsum(sizes, dtype=np.int32))), pa.int32())
-        items = pa.array(flat) if kind == "ids" else pa.StructArray.from_arrays([*flat.T], names=_PAIR[name])
+        items = pa.array(flat) if kind == "ids" else pa.StructArray.from_arrays([*flat.T], names=_NAMES[name])
         return pa.ListArray.from_arrays(offsets, items, mask=pa.array([value is None for value in values], pa.bool_()))
 
     def batch(rows: Sequence[tuple[Any, ...]]) -> Any:

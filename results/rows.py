@@ -6,7 +6,19 @@ Every `to_*` raises one of `codec.MALFORMED` where a row is not what its `of_*` 
 from collections.abc import Sequence
 from typing import Any
 
-from results.codec import json_list, json_object, json_record, pack_ids, pack_pairs, to_json, unpack_ids, unpack_pairs
+from results.codec import (
+    SCORE_NUMBERS,
+    json_list,
+    json_object,
+    json_record,
+    pack_ids,
+    pack_numbers,
+    pack_pairs,
+    to_json,
+    unpack_ids,
+    unpack_numbers,
+    unpack_pairs,
+)
 from results.records import (
     Arrival,
     Cell,
@@ -20,7 +32,9 @@ from results.records import (
     Prompt,
     Round,
     Sampling,
+    Scoring,
     SessionFacts,
+    TokenScore,
     Trial,
 )
 
@@ -167,7 +181,7 @@ def to_trial(row: Row) -> Trial:
 
 
 def of_generation(trial_id: int, row: int, prompt_id: int, seen: Generation) -> Row:
-    """Row of table generation; its rounds are rows of their own (`of_round`).
+    """Row of table generation; its rounds and scores are rows of their own (`of_round`, `of_scoring`).
 
     Counts in which everything is None reveal nothing and come back as no counts.
     """
@@ -185,7 +199,7 @@ def of_generation(trial_id: int, row: int, prompt_id: int, seen: Generation) -> 
     )
 
 
-def to_generation(row: Row, rounds: Sequence[Row]) -> tuple[int, Generation]:
+def to_generation(row: Row, rounds: Sequence[Row], scores: tuple[TokenScore, ...] | None) -> tuple[int, Generation]:
     """Inverse of `of_generation`: (prompt_id, generation)."""
     _trial, _row, prompt_id, n_tokens, n_prefill, prompt_tokens, ids, text, arrivals, steps, revealed, *rest = row
     rounded, drafted, accepted, per_position, finish_reason, cached, peak, statement = rest
@@ -201,6 +215,7 @@ def to_generation(row: Row, rounds: Sequence[Row]) -> tuple[int, Generation]:
         rounds=tuple(Round(*each) for each in rounds) if revealed else None,
         counts=None if known == DraftCounts(None, None, None) else known,
         steps=None if steps is None else tuple(PlainStep(*pair) for pair in unpack_pairs(steps)),
+        scores=scores,
         finish_reason=finish_reason,
         cached_tokens=cached,
         peak_memory_bytes=peak,
@@ -220,3 +235,27 @@ ROUNDS_OF = (
     "SELECT drafted, accepted, emitted, draft_ns, verify_ns, total_ns FROM round WHERE generation_id = ? ORDER BY idx"
 )
 """The rounds that `to_generation` takes."""
+
+
+def of_scoring(trial_id: int, scoring: Scoring) -> Row:
+    """Row of table score."""
+    numbers = [
+        (s.logit, s.best_logit, s.logprob, s.best_logprob, s.entropy, s.variance, s.mass_above) for s in scoring.scores
+    ]
+    return (
+        *(trial_id, scoring.generation_id, scoring.kind, scoring.scores[0].position),
+        pack_ids([score.token_id for score in scoring.scores]),
+        pack_ids([score.best_id for score in scoring.scores]),
+        pack_numbers(numbers),
+    )
+
+
+def to_scoring(row: Row) -> Scoring:
+    """Inverse of `of_scoring`."""
+    _trial, generation_id, kind, start, ids, best, numbers = row
+    columns = zip(unpack_ids(ids), unpack_ids(best), unpack_numbers(numbers, SCORE_NUMBERS), strict=True)
+    scores = tuple(
+        TokenScore(position, token, best_id, *values)
+        for position, (token, best_id, values) in enumerate(columns, start)
+    )
+    return Scoring(generation_id, kind, scores)

@@ -11,7 +11,7 @@ from results.codec import MALFORMED, json_value
 from results.errors import RunFileError
 from results.opening import UNREADABLE, connect, one_line, reading
 from results.owner import Owner
-from results.records import Cell, Generation, Json, Launch, Phase, Prompt, Trial
+from results.records import Cell, Generation, Json, Launch, Phase, Prompt, Scoring, Trial
 
 State = Literal["running", "finished", "interrupted"]
 
@@ -106,6 +106,11 @@ class RunFile:
             return self._generation(row)[1]
         raise KeyError(generation_id)
 
+    def scorings(self, generation_id: int) -> list[Scoring]:
+        """How the tokens of a generation were scored, in the order it was done."""
+        found = self.query("SELECT * FROM score WHERE generation_id = ? ORDER BY id", (generation_id,))
+        return [self._decoded("score", rows.to_scoring, row) for row in found]
+
     def telemetry(self, trial_id: int) -> dict[str, float]:
         """What was read beside a trial, by name."""
         return dict(self.query("SELECT name, value FROM telemetry WHERE trial_id = ?", (trial_id,)))
@@ -149,7 +154,8 @@ class RunFile:
 
     def _generation(self, row: rows.Row) -> tuple[int, Generation]:
         rounds = list(self.query(rows.ROUNDS_OF, (row[0],)))
-        return self._decoded("generation", lambda columns: rows.to_generation(columns, rounds), row)
+        own = next((scoring.scores for scoring in self.scorings(row[0]) if scoring.kind == "incremental"), None)
+        return self._decoded("generation", lambda columns: rows.to_generation(columns, rounds, own), row)
 
     def _decoded(self, table: str, decode: Callable[[rows.Row], _T], row: rows.Row) -> _T:
         try:

@@ -1,6 +1,6 @@
 """The tables of a run file, and the numbered steps from older schemas to this one.
 
-Integer arrays are little-endian blobs: token ids int32, arrivals and steps int64 pairs (see `results.store`).
+Arrays are little-endian blobs: token ids int32, arrivals and steps int64 pairs, scores float64 (see `results.codec`).
 JSON columns hold text. Nothing in a run file is ever executed or unpickled.
 """
 
@@ -12,7 +12,7 @@ APPLICATION_ID = 0x4D545042
 
 Migration = Callable[[sqlite3.Connection], None]
 
-TABLES = """
+MEASURED = """
 CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE cell (
   id INTEGER PRIMARY KEY, group_no INTEGER NOT NULL, role TEXT NOT NULL, backend TEXT NOT NULL, pair TEXT NOT NULL,
@@ -50,14 +50,28 @@ CREATE TABLE group_state (group_no INTEGER PRIMARY KEY, stopped TEXT NOT NULL);
 """
 
 
-def first(connection: sqlite3.Connection) -> None:
-    """Schema 1: everything a first run measures."""
-    for statement in TABLES.split(";"):
-        if statement.strip():
-            connection.execute(statement)
+SCORED = """
+CREATE TABLE score (
+  id INTEGER PRIMARY KEY, trial_id INTEGER NOT NULL REFERENCES trial(id),
+  generation_id INTEGER NOT NULL REFERENCES generation(id), kind TEXT NOT NULL, start INTEGER NOT NULL,
+  token_ids BLOB NOT NULL, best_ids BLOB NOT NULL, numbers BLOB NOT NULL);
+CREATE INDEX score_generation ON score (generation_id, kind);
+"""
+
+TABLES = MEASURED + SCORED.lstrip()
 
 
-MIGRATIONS: tuple[Migration, ...] = (first,)
-"""Step i brings schema i to i + 1; the schema version is SQLite's user_version."""
+def _create(tables: str) -> Migration:
+    def step(connection: sqlite3.Connection) -> None:
+        for statement in tables.split(";"):
+            if statement.strip():
+                connection.execute(statement)
+
+    return step
+
+
+MIGRATIONS: tuple[Migration, ...] = (_create(MEASURED), _create(SCORED))
+"""Step i brings schema i to i + 1; the schema version is SQLite's user_version. 1: what a run measures. 2: the scores
+of the losslessness certificate."""
 
 VERSION = len(MIGRATIONS)

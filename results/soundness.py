@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from results import schema
-from results.codec import MALFORMED, json_list, json_object
+from results.codec import MALFORMED, SCORE_NUMBERS, json_list, json_object
 from results.errors import RunFileError
 from results.opening import one_line
 from results.rows import to_engine, to_facts
@@ -29,7 +29,8 @@ _FAILURE = """(failure_kind IS NULL OR (failure_kind IN ('crash', 'timeout', 'oo
 
 CONDITIONS = {
     "run": "true",
-    "cell": f"""role IN ('plain', 'control', 'speculative') AND (role = 'speculative') = (method IS NOT NULL)
+    "cell": f"""role IN ('plain', 'control', 'speculative', 'batch-shape', 'biased')
+  AND (role = 'speculative') = (method IS NOT NULL)
   AND (method IS NULL) = (draft_length IS NULL) AND coalesce(draft_length, 1) BETWEEN 1 AND {MAX_DRAFT}
   AND batch_size BETWEEN 1 AND 65536 AND coalesce(prompt_tokens, 0) BETWEEN 0 AND {MAX_COUNT}
   AND output_tokens BETWEEN 0 AND {MAX_COUNT} AND temperature BETWEEN 0 AND 1e9 AND coalesce(top_k, 1) >= 1
@@ -38,7 +39,7 @@ CONDITIONS = {
     "prompt": """(token_ids IS NOT NULL OR text IS NOT NULL) AND synthetic IN (0, 1)
   AND (token_ids IS NULL OR (length(token_ids) > 0 AND length(token_ids) % 4 = 0))""",
     "launch": f"{_FAILURE} AND started_unix_ns >= 0",
-    "trial": f"""phase IN ('warmup', 'headline', 'instrumented') AND half IN (0, 1) AND {_FAILURE}
+    "trial": f"""phase IN ('warmup', 'headline', 'instrumented', 'certificate') AND half IN (0, 1) AND {_FAILURE}
   AND unit BETWEEN 0 AND {MAX_COUNT} AND repeat BETWEEN 0 AND {MAX_COUNT} AND started_unix_ns >= 0
   AND wall_ns BETWEEN 0 AND {MAX_NS} AND coalesce(cpu_ns, 0) BETWEEN 0 AND {MAX_NS} * 1024""",
     "generation": f"""n_tokens BETWEEN 0 AND {MAX_COUNT} AND n_prefill BETWEEN 0 AND {MAX_COUNT}
@@ -54,6 +55,9 @@ CONDITIONS = {
   AND coalesce(draft_ns, 0) BETWEEN 0 AND {MAX_NS} AND coalesce(verify_ns, 0) BETWEEN 0 AND {MAX_NS}
   AND coalesce(total_ns, 0) BETWEEN 0 AND {MAX_NS}""",
     "telemetry": "true",
+    "score": f"""kind IN ('incremental', 'prefill', 'replay') AND start BETWEEN 0 AND {MAX_COUNT}
+  AND length(token_ids) > 0 AND length(token_ids) % 4 = 0 AND length(best_ids) = length(token_ids)
+  AND length(numbers) = length(token_ids) / 4 * {8 * SCORE_NUMBERS}""",
     "group_state": "true",
 }
 """Per table, what its records promise at construction (`results.records`), and no number beyond reason."""

@@ -18,7 +18,7 @@ from results.codec import storable, to_json
 from results.errors import RunFileError, UsageError
 from results.opening import MAX_VALUE_BYTES, migrate
 from results.owner import Owner
-from results.records import Cell, Generation, Json, Launch, Prompt, Trial
+from results.records import Cell, Generation, Json, Launch, Prompt, Scoring, Trial
 from results.runfile import RunFile, State
 
 __all__ = ["RunFile", "RunWriter", "State"]
@@ -120,7 +120,7 @@ class RunWriter:
     def add_trial(
         self, trial: Trial, generations: Sequence[tuple[int, Generation]], telemetry: Mapping[str, float]
     ) -> int:
-        """Store a trial, its generations as (prompt_id, what was seen), their rounds, and telemetry: all or nothing.
+        """Store a trial, its generations as (prompt_id, what was seen), their rounds, scores and telemetry, or nothing.
 
         A reading that is NaN is unknown and not stored.
         """
@@ -133,10 +133,20 @@ class RunWriter:
                     [rows.of_round(generation_id, index, each) for index, each in enumerate(seen.rounds or ())],
                 )
                 soundness.check_written(self._connection, "round", generation_id)
+                if seen.scores:
+                    self._add_scoring(trial_id, Scoring(generation_id, "incremental", seen.scores))
             self._connection.executemany(
                 "INSERT INTO telemetry VALUES (?, ?, ?)",
                 [(trial_id, name, value) for name, value in telemetry.items() if not math.isnan(value)],
             )
+        return trial_id
+
+    def add_scorings(self, trial: Trial, scorings: Sequence[Scoring]) -> int:
+        """Store a call that scored outputs which are in the file already, all or nothing; returns the trial's id."""
+        with self._transaction():
+            trial_id = self._insert("trial", rows.of_trial(trial))
+            for scoring in scorings:
+                self._add_scoring(trial_id, scoring)
         return trial_id
 
     def set_stopped(self, group: int, why: str) -> None:
@@ -183,7 +193,10 @@ class RunWriter:
     def _set(self, key: str, value: Json) -> None:
         self._connection.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, to_json(value)))
 
-    def _insert(self, table: Literal["cell", "prompt", "launch", "trial", "generation"], row: rows.Row) -> int:
+    def _add_scoring(self, trial_id: int, scoring: Scoring) -> None:
+        self._insert("score", rows.of_scoring(trial_id, scoring))
+
+    def _insert(self, table: Literal["cell", "prompt", "launch", "trial", "generation", "score"], row: rows.Row) -> int:
         cursor = self._connection.execute(
             f"INSERT INTO {table} VALUES (NULL{', ?' * len(row)})", [storable(value) for value in row]
         )

@@ -212,7 +212,7 @@ class RunVerdict:
     cells: list[CellVerdict]
     best: list[Best] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    certificate: RunCertificate = RunCertificate()
+    certificate: RunCertificate = field(default_factory=RunCertificate)
     schema: int = SCHEMA
 
 

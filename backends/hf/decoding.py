@@ -14,15 +14,12 @@ import torch
 from transformers import GenerationConfig
 from transformers.generation.candidate_generator import CandidateGenerator
 
-from backends.base import Session
-from backends.hf import encoding
+from backends.base import GREEDY, Session
+from backends.hf import encoding, scoring
 from backends.hf.loading import Models
 from backends.hf.watching import Arrivals, Steps, clock_of, drafting, evidence
 from results.errors import UsageError
-from results.records import Arrival, Draft, Encoded, Generation, Json, Prompt, Request, TokenScore
-
-SCORED_AT_ONCE = 128
-"""Rows of logits turned into probabilities at a time: of 262,144 float32 each, 128 rows are 128 MiB."""
+from results.records import Arrival, Draft, Encoded, Generation, Json, Prompt, Request, Sampling, TokenScore
 
 
 class DecodingSession(Session):
@@ -49,7 +46,8 @@ class DecodingSession(Session):
             torch.manual_seed(request.sampling.seed)
         arrivals = Arrivals()
         made: list[CandidateGenerator] = []
-        steps = Steps(clock_of(device)) if request.capture == "rounds" else None
+        greedy = request.draft is None and request.sampling.temperature == 0
+        steps = Steps(clock_of(device), keep_logits=greedy) if request.capture == "rounds" else None
         with ExitStack() as watch:
             watch.enter_context(drafting(target, made, patch=None if steps is None else steps.patch))
             if steps is not None:
@@ -69,18 +67,14 @@ class DecodingSession(Session):
         ]
 
     @torch.no_grad()
-    def score(self, prompt: Prompt, continuation: Sequence[int]) -> list[TokenScore]:
+    def score(self, prompt: Prompt, continuation: Sequence[int], sampling: Sampling = GREEDY) -> list[TokenScore]:
         if not continuation:
             return []
         ids = [*self._ids(prompt), *continuation]
         self._refuse_length(len(ids))
         inputs = torch.tensor([ids[:-1]], device=self._models.device)
         logits = self._models.target(input_ids=inputs, use_cache=False, logits_to_keep=len(continuation)).logits[0]
-        scores: list[TokenScore] = []
-        for rows in logits.split(SCORED_AT_ONCE):
-            tokens = continuation[len(scores) : len(scores) + len(rows)]
-            scores += _scores(rows.float(), tokens, first=len(scores))
-        return scores
+        return scoring.scores(logits, continuation, sampling)
 
     # ------------------------------------------------------------------------------------- what is asked
 
@@ -179,6 +173,7 @@ class DecodingSession(Session):
             prompt_tokens=len(prompt),
             rounds=steps.rounds(times, chunks) if speculative and steps is not None else None,
             steps=steps.plain(times) if not speculative and steps is not None else None,
+            scores=_own_scores(steps, row, tokens) if steps is not None else None,
             finish_reason="stop" if not request.ignore_eos and tokens[-1] in self._models.eos else "length",
             cached_tokens=0,  # every call starts with an empty cache
             peak_memory_bytes=peak,
@@ -197,17 +192,9 @@ def _until_end(chunks: Sequence[Sequence[int]], eos: Sequence[int]) -> list[list
     return kept
 
 
-def _scores(logits: torch.Tensor, tokens: Sequence[int], first: int) -> list[TokenScore]:
-    """`logits` [tokens, vocabulary] in float32, row i judging tokens[i]; `first` is the position of row 0."""
-    chosen = torch.tensor(tokens, device=logits.device).unsqueeze(1)
-    best, best_ids = logits.max(dim=-1)
-    total = logits.logsumexp(dim=-1)
-    own = logits.gather(1, chosen).squeeze(1)
-    columns = (column.tolist() for column in (best_ids, own, best, own - total, best - total))
-    return [
-        TokenScore(first + index, token, *row)
-        for index, (token, row) in enumerate(zip(tokens, zip(*columns, strict=True), strict=True))
-    ]
+def _own_scores(steps: Steps, row: int, tokens: Sequence[int]) -> tuple[TokenScore, ...] | None:
+    logits = steps.logits(row)
+    return None if logits is None else tuple(scoring.scores(logits[: len(tokens)], tokens, GREEDY))
 
 
 def _drain(device: torch.device) -> None:

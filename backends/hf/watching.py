@@ -87,6 +87,9 @@ def evidence(draft: Draft | None, made: Sequence[CandidateGenerator]) -> dict[st
 
 # ------------------------------------------------------------------------------------- the instrumented pass
 
+KEPT_BYTES = 2**29
+"""Of logits kept until the end of an instrumented pass: 512 MiB are 1,024 tokens of 262,144 bfloat16."""
+
 Mark = Any
 """A point in time: host nanoseconds, or an event in the device's queue."""
 
@@ -143,12 +146,16 @@ class _Proposal:
 class Steps:
     """Marks round every target pass, and round every draft of a speculative arm."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, keep_logits: bool) -> None:
+        """keep_logits: of the last token of every target pass, for `logits`."""
         self._clock = clock
+        self._keep_logits = keep_logits
         self._began: Mark = None
         self._widths: list[int] = []
         self._passes: list[_Span] = []
         self._proposals: list[_Proposal] = []
+        self._logits: list[torch.Tensor] = []
+        self._room = KEPT_BYTES
 
     @contextmanager
     def attached(self, target: Model) -> Iterator[None]:
@@ -179,6 +186,16 @@ class Steps:
 
     def _after(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
         self._passes.append(_Span(self._began, self._clock.mark()))
+        last = output.logits[:, -1]
+        self._room -= last.nbytes
+        if (
+            self._keep_logits and self._room >= 0
+        ):  # a reference to what `generate` lets go of: nothing is computed before the pass is over
+            self._logits.append(last)
+
+    def logits(self, row: int) -> torch.Tensor | None:
+        """[passes, vocabulary] that chose a row's tokens, as far as there was room; None where none were kept."""
+        return torch.stack([last[row] for last in self._logits]) if self._logits else None
 
     def agree_with(self, arrivals: Arrivals, *, speculative: bool) -> None:
         """Raises RuntimeError unless every step made one target pass, one arrival and, if it drafts, one proposal."""

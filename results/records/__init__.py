@@ -8,6 +8,9 @@ does not reveal is ``None``, never 0.
 from results.records.asked import Capture, Draft, Encoded, EngineConfig, Pair, Request, Sampling
 from results.records.common import Json
 from results.records.layout import (
+    BATCH_SHAPE,
+    BIASED,
+    CERTIFICATE,
     CONTROL,
     HEADLINE,
     INSTRUMENTED,
@@ -29,11 +32,16 @@ from results.records.seen import (
     Generation,
     PlainStep,
     Round,
+    ScoreKind,
+    Scoring,
     SessionFacts,
     TokenScore,
 )
 
 __all__ = [
+    "BATCH_SHAPE",
+    "BIASED",
+    "CERTIFICATE",
     "CONTROL",
     "HEADLINE",
     "INSTRUMENTED",
@@ -60,6 +68,8 @@ __all__ = [
     "Role",
     "Round",
     "Sampling",
+    "ScoreKind",
+    "Scoring",
     "SessionFacts",
     "TokenScore",
     "Trial",

@@ -10,12 +10,19 @@ from results.records.seen import Failure, SessionFacts
 PLAIN: Literal["plain"] = "plain"
 CONTROL: Literal["control"] = "control"
 SPECULATIVE: Literal["speculative"] = "speculative"
-Role = Literal["plain", "control", "speculative"]
+BATCH_SHAPE: Literal["batch-shape"] = "batch-shape"
+BIASED: Literal["biased"] = "biased"
+Role = Literal["plain", "control", "speculative", "batch-shape", "biased"]
+"""plain: what all others are set against. control: plain once more. batch-shape: plain in a batch of another size.
+biased: plain at another temperature, to be told from the asked one."""
 
 WARMUP: Literal["warmup"] = "warmup"
 HEADLINE: Literal["headline"] = "headline"
 INSTRUMENTED: Literal["instrumented"] = "instrumented"
-Phase = Literal["warmup", "headline", "instrumented"]
+CERTIFICATE: Literal["certificate"] = "certificate"
+Phase = Literal["warmup", "headline", "instrumented", "certificate"]
+"""headline: timed, one streamer and no hooks. instrumented: everything revealed, never a headline speed.
+certificate: outputs scored by teacher forcing; generates nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,57 @@ class PlainStep:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenScore:
+    """The target's own view of one emitted token (None where a runtime gives only part of it).
+
+    Logits are raw. Probabilities are natural logarithms under the sampling that was asked about: temperature and
+    truncation applied, the plain softmax for greedy decoding. -inf: truncation leaves the token no probability.
+    """
+
+    position: int
+    """0 for the first token of the continuation."""
+    token_id: int
+    best_id: int
+    logit: float | None
+    best_logit: float | None
+    logprob: float | None = None
+    best_logprob: float | None = None
+    entropy: float | None = None
+    """H of the distribution at this position, nats."""
+    variance: float | None = None
+    """Of log p of a token drawn from it, nats squared."""
+    mass_above: float | None = None
+    """Probability of all tokens that come before this one, the most probable first, ties by id."""
+
+    def __post_init__(self) -> None:
+        check(self.position >= 0, f"a position counts from 0, not {self.position}")
+        check(
+            self.logit is None or self.best_logit is None or self.logit <= self.best_logit,
+            f"the best logit is none: {self}",
+        )
+
+
+ScoreKind = Literal["incremental", "prefill", "replay"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """Scores of one generation's tokens, in the order of their positions."""
+
+    generation_id: int
+    kind: ScoreKind
+    """incremental: as the engine decoded them. prefill: the whole output teacher-forced in one pass by the undrafted
+    target; it holds for every equal output to the same prompt. replay: one token, with everything before it given
+    as one prefill."""
+    scores: tuple[TokenScore, ...]
+
+    def __post_init__(self) -> None:
+        positions = [score.position for score in self.scores]
+        check(bool(positions), "a scoring needs at least one score")
+        check(positions == list(range(positions[0], positions[0] + len(positions))), "positions must be consecutive")
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """What one row of one call gave."""
 
@@ -83,6 +134,9 @@ class Generation:
     counts: DraftCounts | None = None
     steps: tuple[PlainStep, ...] | None = None
     """Only in an instrumented pass of the plain arm."""
+    scores: tuple[TokenScore, ...] | None = None
+    """The logits by which the plain arm of an instrumented pass chose its first tokens; all of them where memory
+    allows."""
     finish_reason: FinishReason | None = None
     cached_tokens: int | None = None
     """Prompt tokens served from a prefix cache; anything but 0 spoils TTFT."""
@@ -98,20 +152,6 @@ class Generation:
         check(times == sorted(times), "arrivals must be in order of time")
         counts = [a.tokens for a in self.arrivals]
         check(counts == sorted(counts), "token counts of arrivals must not fall")
-
-
-@dataclass(frozen=True, slots=True)
-class TokenScore:
-    """The target's own view of one emitted token, teacher-forced (None where a runtime gives only one scale)."""
-
-    position: int
-    """0 for the first token of the continuation."""
-    token_id: int
-    best_id: int
-    logit: float | None
-    best_logit: float | None
-    logprob: float | None = None
-    best_logprob: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from backends.base import Availability, Backend, Capabilities, Session
+from backends.base import GREEDY, Availability, Backend, Capabilities, Session
 from results.errors import UsageError
 from results.records import (
     Arrival,
@@ -20,6 +20,7 @@ from results.records import (
     Pair,
     Prompt,
     Request,
+    Sampling,
     SessionFacts,
     TokenScore,
 )
@@ -68,7 +69,7 @@ class Talker(Session):
         statement = {"order": order, "collecting": gc.isenabled(), "frozen": gc.get_freeze_count() > 0}
         return Generation(1, (7,), None, (Arrival(5, 1),), statement=statement)
 
-    def score(self, prompt: Prompt, continuation: Sequence[int]) -> list[TokenScore]:
+    def score(self, prompt: Prompt, continuation: Sequence[int], sampling: Sampling = GREEDY) -> list[TokenScore]:
         return [TokenScore(i, token, token, 1.0, 1.0) for i, token in enumerate(continuation)]
 
 

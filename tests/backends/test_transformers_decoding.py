@@ -312,7 +312,7 @@ def test_long_continuations_are_scored_piece_by_piece_without_a_seam(
 ) -> None:
     tokens = (prompts[1].token_ids or ())[:20]
     whole = session.score(prompts[0], tokens)
-    monkeypatch.setattr("backends.hf.decoding.SCORED_AT_ONCE", 7)
+    monkeypatch.setattr("backends.hf.scoring.AT_ONCE", 7)
     assert session.score(prompts[0], tokens) == whole
     assert [s.position for s in whole] == [*range(20)]
     assert all(s.best_logprob is not None and -math.inf < s.best_logprob <= 0 for s in whole)

@@ -12,7 +12,7 @@ from children import Child
 from the_demo_pair import ENGINE, PAIR
 
 from backends.protocol import Close, Generate, Open, Probe, Score, request_line
-from results.records import Draft, Pair, Prompt, Request
+from results.records import Draft, Pair, Prompt, Request, Sampling
 
 pytestmark = pytest.mark.model
 
@@ -28,7 +28,7 @@ def test_a_pair_is_opened_measured_scored_and_closed_in_a_worker(
         assert list(seen.token_ids or ()) == references[0]["greedy_ids"][:24]
         assert seen.rounds
         assert seen.arrivals[-1].ns <= generated.wall_ns
-        scores = child.ask(Score(prompts[0], seen.token_ids or ()))
+        scores = child.ask(Score(prompts[0], seen.token_ids or (), Sampling()))
         assert all(score.best_id == score.token_id for score in scores)
         child.ask(Close())
         assert child.process.wait(20) == 0

@@ -27,7 +27,6 @@ from results.records import (
     TokenScore,
 )
 
-numbers = st.none() | st.floats(allow_nan=False)
 capabilities = st.builds(
     Capabilities,
     methods=st.lists(drawn.names, max_size=3).map(tuple),
@@ -54,9 +53,6 @@ requests = st.builds(
     ignore_eos=st.booleans(),
     capture=st.sampled_from(("timing", "rounds")),
 )
-scores = st.builds(
-    TokenScore, drawn.counts, drawn.counts, drawn.counts, logit=numbers, best_logit=numbers, logprob=numbers
-)
 pairs = st.builds(Pair, drawn.names, drawn.names, st.none() | drawn.names, st.booleans())
 encodings = st.builds(Encoded, drawn.token_ids, drawn.token_ids, drawn.token_ids)
 
@@ -66,7 +62,7 @@ asked: st.SearchStrategy[protocol.Ask[Any]] = st.one_of(
     st.builds(protocol.Open, pairs, drawn.engines),
     st.builds(protocol.Encode, st.lists(drawn.texts, max_size=3).map(tuple), st.booleans(), st.booleans()),
     st.builds(protocol.Generate, st.lists(drawn.prompts(), max_size=3).map(tuple), requests),
-    st.builds(protocol.Score, drawn.prompts(), drawn.token_ids),
+    st.builds(protocol.Score, drawn.prompts(), drawn.token_ids, drawn.samplings),
 )
 generated = st.builds(
     protocol.Generated,
@@ -91,9 +87,7 @@ def test_every_request_arrives_as_it_was_sent(ask: protocol.Ask[Any]) -> None:
         st.tuples(st.just(protocol.Open(Pair("a", "b", None), EngineConfig())), drawn.facts),
         st.tuples(st.just(protocol.Encode((), False, False)), st.lists(encodings, max_size=3).map(tuple)),
         st.tuples(st.just(protocol.Generate((), Request(1))), generated),
-        st.tuples(
-            st.just(protocol.Score(Prompt("a", "b", "c", None, ""), ())), st.lists(scores, max_size=3).map(tuple)
-        ),
+        st.tuples(st.just(protocol.Score(Prompt("a", "b", "c", None, ""), (), Sampling())), drawn.scores()),
         st.tuples(st.just(protocol.Close()), st.none()),
     )
 )

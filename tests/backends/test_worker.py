@@ -26,7 +26,7 @@ from backends.protocol import (
     read_reply,
     request_line,
 )
-from results.records import Encoded, EngineConfig, Pair, Prompt, Request
+from results.records import Encoded, EngineConfig, Pair, Prompt, Request, Sampling
 
 PAIR = Pair("fake", "fake", None)
 
@@ -60,7 +60,7 @@ def test_every_question_gets_its_answer(child: Child) -> None:
     assert child.ask(Open(PAIR, EngineConfig())).vocab_size == 256
     assert child.ask(Encode(("a", "bc"), True, True)) == (Encoded((2,), (97,), (3,)), Encoded((2,), (98, 99), (3,)))
     assert child.say("hello").generations[0].statement["order"] == "hello"
-    scored = child.ask(Score(Prompt("p", "w", "c", (1,), None), (4, 5)))
+    scored = child.ask(Score(Prompt("p", "w", "c", (1,), None), (4, 5), Sampling()))
     assert [(s.position, s.token_id) for s in scored] == [(0, 4), (1, 5)]
 
 

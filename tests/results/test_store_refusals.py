@@ -250,7 +250,8 @@ HOSTILE: st.SearchStrategy[Any] = (
 def columns() -> Iterator[tuple[str, str]]:
     """Every column of every table."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        schema.first(connection)
+        for step in schema.MIGRATIONS:
+            step(connection)
         for table in soundness.CONDITIONS:
             yield from ((table, name) for _, name, *_ in connection.execute(f"PRAGMA table_info({table})"))
 

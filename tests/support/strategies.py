@@ -18,6 +18,7 @@ from results.records import (
     Round,
     Sampling,
     SessionFacts,
+    TokenScore,
     Trial,
 )
 
@@ -75,7 +76,7 @@ launches = st.builds(Launch, names, names, engines, moments, st.none() | facts, 
 @st.composite
 def cells(draw: st.DrawFn) -> Cell:
     """A cell of any role; only speculative ones have a draft."""
-    role = draw(st.sampled_from(("plain", "control", "speculative")))
+    role = draw(st.sampled_from(("plain", "control", "speculative", "batch-shape", "biased")))
     return Cell(
         group=draw(counts),
         role=role,
@@ -108,7 +109,7 @@ trials = st.builds(
     unit=counts,
     repeat=counts,
     half=st.sampled_from((0, 1)),
-    phase=st.sampled_from(("warmup", "headline", "instrumented")),
+    phase=st.sampled_from(("warmup", "headline", "instrumented", "certificate")),
     started_unix_ns=moments,
     wall_ns=durations,
     cpu_ns=st.none() | durations,
@@ -124,6 +125,19 @@ def rounds(draw: st.DrawFn) -> Round:
     accepted = draw(st.integers(0, drafted))
     times = [draw(st.none() | durations) for _ in range(3)]
     return Round(drafted, accepted, draw(st.integers(0, accepted + 1)), *times)
+
+
+@st.composite
+def scores(draw: st.DrawFn) -> tuple[TokenScore, ...]:
+    """Scores of tokens that follow each other; each number revealed or not."""
+    start = draw(counts)
+    number = st.none() | st.floats(allow_nan=False)
+    found = []
+    for position in range(start, start + draw(st.integers(1, 4))):
+        low, high = sorted(draw(st.tuples(st.floats(allow_nan=False), st.floats(allow_nan=False))))
+        logits = draw(st.sampled_from(((low, high), (None, high), (None, None))))
+        found.append(TokenScore(position, draw(counts), draw(counts), *logits, *(draw(number) for _ in range(5))))
+    return tuple(found)
 
 
 @st.composite
@@ -147,6 +161,7 @@ def generations(draw: st.DrawFn) -> Generation:
         rounds=draw(st.none() | st.lists(rounds(), max_size=4).map(tuple)),
         counts=draw(st.none() | revealed),
         steps=draw(st.none() | steps),
+        scores=draw(st.none() | scores()),
         finish_reason=draw(st.sampled_from((None, "length", "stop", "cancelled"))),
         cached_tokens=draw(st.none() | counts),
         peak_memory_bytes=draw(st.none() | durations),

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backends.base import Availability, Backend, Capabilities, Session
+from backends.base import GREEDY, Availability, Backend, Capabilities, Session
 from results.errors import UsageError
 from results.records import (
     Arrival,
@@ -27,6 +27,7 @@ from results.records import (
     Prompt,
     Request,
     Round,
+    Sampling,
     SessionFacts,
     TokenScore,
 )
@@ -116,7 +117,7 @@ class Scripted(Session):
             statement={"draft": k, "seed": request.sampling.seed},
         )
 
-    def score(self, prompt: Prompt, continuation: Sequence[int]) -> list[TokenScore]:
+    def score(self, prompt: Prompt, continuation: Sequence[int], sampling: Sampling = GREEDY) -> list[TokenScore]:
         raise NotImplementedError
 
 
