@@ -5,6 +5,8 @@ import random
 from dataclasses import replace
 from typing import Any
 
+from support.certificates import divergence, equivalence, run_certificate, sampling, untested
+
 from results.verdicts import (
     Acceptance,
     AcceptanceOf,
@@ -154,7 +156,9 @@ def best_of(cells: list[CellVerdict]) -> list[Best]:
     """The largest speed-up of every group, among cells that may be ranked."""
     found: list[Best] = []
     for group in sorted({c.group for c in cells}):
-        ranked = [c for c in cells if c.group == group and c.status == "ok" and not c.synthetic and c.speedup]
+        ranked = [c for c in cells if c.group == group and c.status == "ok" and not c.synthetic and c.speedup
+                  and not (c.equivalence and c.equivalence.verdict == "unexplained")
+                  and not (c.sampling and c.sampling.verdict == "biased")]  # fmt: skip
         if ranked:
             top = max(ranked, key=lambda c: c.speedup.point if c.speedup else 0.0)
             assert top.speedup is not None
@@ -200,7 +204,13 @@ def run_facts(**changes: Any) -> dict[str, Any]:
 
 def verdict(cells: list[CellVerdict], *, warnings: list[str] | None = None, **facts: Any) -> RunVerdict:
     """A run of these cells."""
-    return RunVerdict(run=run_facts(**facts), cells=cells, best=best_of(cells), warnings=warnings or [])
+    return RunVerdict(
+        run=run_facts(**facts),
+        cells=cells,
+        best=best_of(cells),
+        warnings=warnings or [],
+        certificate=run_certificate(cells),
+    )
 
 
 def demo() -> RunVerdict:
@@ -280,6 +290,10 @@ def hostile() -> RunVerdict:
     changes: dict[str, Any] = {
         "backend": HOSTILE, "pair": HOSTILE, "method": HOSTILE, "dtype": HOSTILE, "device": HOSTILE, "stopped": HOSTILE,
         "flags": {HOSTILE: 3}, "acceptance": bad, "reason": HOSTILE,
+        "sampling": sampling("biased", reason=HOSTILE),
+        "equivalence": equivalence(unexplained=1, reason=HOSTILE, divergences=(divergence(
+            "unexplained", prompt=HOSTILE, category=HOSTILE, reason=HOSTILE, before="\u05d0" * 400_000 + HOSTILE,
+            plain_text=HOSTILE, speculative_text="\u202e</pre></details>" + HOSTILE),)),
         "theory": replace(theory(4, 2.02, 3.58), waterfall=(WaterfallStep(HOSTILE, 3.0), WaterfallStep(HOSTILE, 2.0))),
     }  # fmt: skip
     return verdict(
@@ -294,11 +308,55 @@ def hostile() -> RunVerdict:
     )
 
 
+def certified() -> RunVerdict:
+    """Identical at every k where greedy, not distinguishable where sampled."""
+    greedy = [cell(k, equivalence=equivalence()) for k in (1, 2, 4)]
+    return verdict([*greedy, *(cell(k, 1, temperature=1.0, sampling=sampling()) for k in (2, 4))])
+
+
+def diverged() -> RunVerdict:
+    """bfloat16: ties and batch numerics, every one of them explained."""
+    found = (equivalence(ties=1), equivalence(ties=2, batch=1), equivalence(ties=3, batch=2))
+    return verdict([cell(k, dtype="bfloat16", equivalence=e) for k, e in zip((1, 2, 4), found, strict=True)])
+
+
+def broken() -> RunVerdict:
+    """The fastest settings give another text than the target's own, greedy and sampled."""
+    greedy = [cell(1, equivalence=equivalence()), cell(2, equivalence=equivalence(ties=1)),
+              cell(4, equivalence=equivalence(ties=1, unexplained=5))]  # fmt: skip
+    sampled = [cell(k, 1, temperature=1.0, sampling=sampling("biased")) for k in (2, 4)]
+    return verdict([*greedy, *sampled])
+
+
+NO_SPEED: dict[str, Any] = dict.fromkeys(
+    ("baseline", "speculative", "speedup", "aa", "distinguishable", "theory", "costs", "distinct_4grams")
+) | {"n_units": 0, "n_prompts": 0}
+"""What a cell of `mtpbench verify` does not have."""
+
+
+def verified(cells: list[CellVerdict] | None = None) -> RunVerdict:
+    """`mtpbench verify`: certificates and no speed."""
+    found = cells or [cell(k, equivalence=equivalence(), **NO_SPEED) for k in (1, 2, 4)]
+    return verdict(found, sweep=run_facts()["sweep"] | {"speed": False})
+
+
+def refuted() -> RunVerdict:
+    """`mtpbench verify` on a broken engine."""
+    return verified(
+        [
+            cell(1, equivalence=equivalence(ties=1, batch=1), **NO_SPEED),
+            cell(2, equivalence=untested(), **NO_SPEED),
+            cell(4, equivalence=equivalence(ties=1, unexplained=5), **NO_SPEED),
+            cell(4, 1, temperature=0.7, sampling=sampling("biased", impossible=3), **NO_SPEED),
+        ]
+    )
+
+
 def empty() -> RunVerdict:
     """A run that was stopped before anything was measured."""
     return verdict([], state="interrupted", trials=0, trials_flagged=0)
 
 
 ALL = {f.__name__: f for f in (demo, one_cell, indistinguishable, slower, missing_intervals, troubled, six_backends,
-                               hostile, empty)}  # fmt: skip
+                               certified, diverged, broken, verified, refuted, hostile, empty)}  # fmt: skip
 """Every variant by name, for parametrised tests."""
