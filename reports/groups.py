@@ -1,10 +1,14 @@
 """The cells of a verdict as readers look at them: one group per shared plain arm, named by what sets it apart."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from reports.text import clean, count, number
+from reports.machine import dig
+from reports.text import clean, count, listed, number
 from results.verdicts import Best, CellVerdict, RunVerdict
+
+_T = TypeVar("_T")
 
 NOT_MEASURED = ("failed", "skipped")
 """Statuses without figures."""
@@ -42,6 +46,8 @@ class Group:
     """The settings in which this group differs from the run's others."""
     title: str
     """All its settings."""
+    speed: bool = True
+    """Speed was to be measured; False in a run of `mtpbench verify`."""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -70,6 +76,20 @@ class Group:
         """A cell's name inside its group: `k = 4`, with its method where there are several."""
         return f"k = {cell.draft_length}" + (f" {clean(cell.method, 24)}" if len(self.methods) > 1 else "")
 
+    def alike(
+        self, found: Sequence[tuple[CellVerdict, _T]], key: Callable[[_T], object]
+    ) -> Iterator[tuple[str, list[_T]]]:
+        """What is known of some cells, that with equal keys together, and where: `at every k`, `at k = 1 and k = 2`."""
+        by_key: dict[object, list[tuple[CellVerdict, _T]]] = {}
+        for cell, known in found:
+            by_key.setdefault(key(known), []).append((cell, known))
+        for alike in by_key.values():
+            every = 1 < len(alike) == len(found) and len(self.methods) == 1
+            yield (
+                "at every k" if every else f"at {listed([self.arm(cell) for cell, _ in alike])}",
+                [k for _, k in alike],
+            )
+
     def marked(self, cell: CellVerdict) -> str:
         """The same with its labels, for places where a figure follows."""
         return " ".join((self.arm(cell), *labels(cell)))
@@ -90,15 +110,34 @@ def groups(verdict: RunVerdict) -> list[Group]:
             best=best.get(group),
             label=", ".join(name(cells[0]) for name in varying),
             title=" · ".join(name(cells[0]) for name in SETTINGS),
+            speed=measures_speed(verdict),
         )
         for group, cells in sorted(by_number.items())
     ]
 
 
+def measures_speed(verdict: RunVerdict) -> bool:
+    """Whether the run was to measure speed; a run of `mtpbench verify` compares outputs only."""
+    return dig(verdict.run, "sweep", "speed") is not False
+
+
+def wrong(cell: CellVerdict) -> tuple[str, ...]:
+    """What its certificate holds against the output of a cell: UNEXPLAINED, BIASED."""
+    unexplained = cell.equivalence is not None and cell.equivalence.verdict == "unexplained"
+    biased = cell.sampling is not None and cell.sampling.verdict == "biased"
+    return (*(("UNEXPLAINED",) if unexplained else ()), *(("BIASED",) if biased else ()))
+
+
 def labels(cell: CellVerdict) -> tuple[str, ...]:
-    """What must stand beside every figure of a cell: its status unless it is ok, and SYNTHETIC."""
+    """What must stand beside every figure of a cell: its status unless it is ok, what is wrong with its output,
+    and SYNTHETIC."""
     status = () if cell.status == "ok" else (cell.status.upper(),)
-    return (*status, *(("SYNTHETIC",) if cell.synthetic else ()))
+    return (*status, *wrong(cell), *(("SYNTHETIC",) if cell.synthetic else ()))
+
+
+def sound(cell: CellVerdict) -> bool:
+    """Whether a speed-up of this cell counts: valid, and nothing is held against its output."""
+    return cell.status == "ok" and not wrong(cell)
 
 
 def measured(cell: CellVerdict) -> bool:

@@ -9,9 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import text
-from reports.groups import labels, measured
+from reports.groups import labels, measured, sound, wrong
+from reports.lossless import output
 from reports.view import Run, run_view
-from reports.words import equivalence
 from results.runfile import RunFile
 from results.verdicts import CellVerdict, RunVerdict
 
@@ -72,6 +72,7 @@ def _environment() -> Environment:
         "ratio": text.ratio,
         "span": text.span,
         "share": text.share,
+        "small": text.small,
         "size": text.size,
         "tied": text.tied,
         "svg": Markup,  # made by reports.plots from escaped text
@@ -81,7 +82,9 @@ def _environment() -> Environment:
         "count": text.count,
         "labels": labels,
         "measured": measured,
-        "equivalence": equivalence,
+        "sound": sound,
+        "output": output,
+        "wrong": wrong,
         "shade": shade,
     }
     return made

@@ -1,8 +1,6 @@
 """Run files in the terminal: one run at whatever width there is, two beside each other, a folder of them."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.cells import cell_len
@@ -12,87 +10,42 @@ from rich.table import Table
 from rich.text import Text
 
 from reports import machine
-from reports.groups import Group, groups, labels, measured
-from reports.text import ABSENT, NOT_COMPUTED, NOT_REVEALED, bounds, clean, count, ratio, revealed, share, size, span
-from reports.words import certificate, decide, equivalence, headline, notes, trials
+from reports.columns import Column, columns
+from reports.groups import Group, groups, labels, measured, measures_speed, sound
+from reports.lossless import block, summary
+from reports.text import ABSENT, NOT_COMPUTED, NOT_REVEALED, clean, count, ratio, size, span
+from reports.words import certificate, decide, notes, run_headline, trials
 from results.compare import CellComparison, CellKey, Comparison
 from results.listing import RunSummary
-from results.verdicts import ArmTiming, CellVerdict, Interval, RunVerdict
+from results.verdicts import CellVerdict, Interval, RunVerdict
 
-_LOUD = {"INVALID": "bold red", "FAILED": "bold red", "SYNTHETIC": "bold magenta"}
+_LOUD = {"INVALID": "bold red", "FAILED": "bold red", "UNEXPLAINED": "bold red", "BIASED": "bold red",
+         "SYNTHETIC": "bold magenta"}  # fmt: skip
+_TONES = {"good": "green", "plain": "", "quiet": "dim", "caution": "bold yellow", "loud": "bold red"}
 _EXPLAINED = ("failed", "skipped", "invalid", "unverified", "imported")
 _GAP = 3
 """Columns between two columns of a table in this style."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a group's table."""
-
-    name: str
-    of: Callable[[CellVerdict], str]
-    table: Literal["both", "speed", "acceptance"]
-    rank: int
-    """0 stays at any width; the highest goes first where there is no room."""
-    justify: Literal["left", "right"] = "right"
-
-
-def _arms(pick: Callable[[ArmTiming], float | None]) -> Callable[[CellVerdict], str]:
-    def both(cell: CellVerdict) -> str:
-        ends = [revealed(pick(arm) if arm else None) for arm in (cell.baseline, cell.speculative)]
-        return NOT_REVEALED if set(ends) == {NOT_REVEALED} else " → ".join(ends)
-
-    return both
-
-
-def _acceptance(cell: CellVerdict) -> str:
-    return NOT_REVEALED if cell.acceptance is None else f"{cell.acceptance.length:.2f}"
-
-
-def _positions(cell: CellVerdict) -> str:
-    joint = cell.acceptance.per_position if cell.acceptance else ()
-    return " ".join(f"{p:.2f}".lstrip("0") for p in joint) or NOT_REVEALED
-
-
-def _status(cell: CellVerdict) -> str:
-    return " ".join(labels(cell)) or "ok"
-
-
-def _columns(group: Group) -> list[Column]:
-    by_method = [Column("method", lambda c: clean(c.method, 20), "both", 0, "left")] if len(group.methods) > 1 else []
-    return [
-        Column("k", lambda c: str(c.draft_length), "both", 0),
-        *by_method,
-        Column("speed-up", lambda c: ratio(c.speedup.point if c.speedup else None), "speed", 0),
-        Column("new prompts", lambda c: span(c.speedup.new_prompts if c.speedup else None), "speed", 1),
-        Column("these prompts", lambda c: span(c.speedup.these_prompts if c.speedup else None), "speed", 5),
-        Column("accept. length", _acceptance, "acceptance", 0),
-        Column("interval", lambda c: bounds(*((c.acceptance.low, c.acceptance.high) if c.acceptance else (None, None))),
-               "acceptance", 1),
-        Column("accepted at 1…k", _positions, "acceptance", 2, "left"),
-        Column("TTFT ms", _arms(lambda arm: arm.ttft_ms), "speed", 4),
-        Column("TPOT ms", _arms(lambda arm: arm.tpot_ms), "speed", 2),
-        Column("tokens/s", _arms(lambda arm: arm.tokens_per_s), "speed", 3),
-        Column("4-grams", lambda c: share(c.distinct_4grams), "acceptance", 3),
-        Column("failed/flagged", lambda c: f"{c.trials_failed}/{c.trials_flagged} of {c.trials}", "acceptance", 4),
-        Column("status", _status, "both", 0, "left"),
-    ]  # fmt: skip
-
-
-def _table(group: Group, columns: Iterable[Column]) -> Table:
+def _table(group: Group, shown: Iterable[Column]) -> Table:
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    kept = list(columns)
+    kept = list(shown)
     for column in kept:
         made.add_column(column.name, justify=column.justify, no_wrap=True)
     always = ("k", "method", "failed/flagged", "status")
     for cell in group.cells:
         texts = [column.of(cell) if measured(cell) or column.name in always else ABSENT for column in kept]
         best = group.best is not None and group.best.cell_id == cell.cell_id
-        quiet = cell.status != "ok" or cell.distinguishable is False
+        quiet = not sound(cell) or cell.distinguishable is False
         style = "bold" if best else "dim" if quiet else ""
-        row = [Text(text, _LOUD.get(text.split()[0], style)) for text in texts]
+        row = [Text(text, _loud(cell) if column.name == "status" and labels(cell) else style)
+               for column, text in zip(kept, texts, strict=True)]  # fmt: skip
         made.add_row(*row)
     return made
+
+
+def _loud(cell: CellVerdict) -> str:
+    return next((_LOUD[label] for label in labels(cell) if label in _LOUD), "dim")
 
 
 def _fits(table: Table, console: Console) -> bool:
@@ -103,13 +56,13 @@ def _fits(table: Table, console: Console) -> bool:
 
 def _tables(group: Group, console: Console) -> list[Table]:
     """One table where the terminal is wide enough; else speed and acceptance apart, less telling columns left out."""
-    columns = _columns(group)
-    whole = _table(group, columns)
+    every = columns(group)
+    whole = _table(group, every)
     if _fits(whole, console):
         return [whole]
     found = []
-    for part in ("speed", "acceptance"):
-        kept = [column for column in columns if column.table in ("both", part)]
+    for part in ("speed", "acceptance") if group.speed else ("both",):
+        kept = [column for column in every if column.table in ("both", part)]
         while not _fits(_table(group, kept), console) and (last := max(column.rank for column in kept)):
             kept = [column for column in kept if column.rank != last]
         found.append(_table(group, kept))
@@ -128,17 +81,24 @@ def _explained(group: Group) -> Iterable[Text]:
             yield Text(f"{group.arm(cell)} {' '.join(labels(cell))}: {clean(cell.reason)}")
 
 
+def _measured(group: Group) -> str:
+    """What a group's figures rest on."""
+    first = max(group.cells, key=lambda cell: cell.n_units)
+    facts = [f"{count(first.n_prompts, 'prompt')} in {count(first.n_units, 'unit')}"] if group.speed else []
+    return " · ".join((*facts, *([clean(first.stopped, 120)] if first.stopped else [])))
+
+
 def _group(group: Group, console: Console) -> None:
     console.print()
     console.print(Text(group.title, "bold"), overflow="fold")
-    first = max(group.cells, key=lambda cell: cell.n_units)
-    stopped = f" · {clean(first.stopped, 120)}" if first.stopped else ""
-    facts = f"{count(first.n_prompts, 'prompt')} in {count(first.n_units, 'unit')}{stopped}"
-    console.print(Text(f"{facts} · output equivalence {equivalence(first)}", "dim"), overflow="fold")
+    _lines(console, (Text(line, "dim") for line in (_measured(group),) if line))
     for table in _tables(group, console):
         console.print(Padding(table, (1, 0, 0, 0)))
     console.print()
     _lines(console, _explained(group))
+    _lines(console, (Text(line.text, _TONES[line.tone]) for line in block(group)))
+    if not group.speed:
+        return
     console.print(Text(certificate(next((c.aa for c in group.cells if c.aa), None))), overflow="fold")
     decision = decide(group)
     style = {"faster": "bold green", "slower": "bold yellow", "same": "bold", "none": "bold"}[decision.outcome]
@@ -155,12 +115,14 @@ def show(verdict: RunVerdict, console: Console) -> None:
     for group in found:
         _group(group, console)
     if len(found) != 1:
+        told = run_headline(verdict, [(group, decide(group)) for group in found])
+        style = "bold" if measures_speed(verdict) or not found else _TONES[summary(verdict).tone]
         console.print()
-        console.print(Text(headline([(group, decide(group)) for group in found]), "bold"), overflow="fold")
-    told = notes(verdict)
-    if told:
+        console.print(Text(told, style), overflow="fold")
+    cautions = notes(verdict)
+    if cautions:
         console.print()
-    _lines(console, (Text(f"! {note}") for note in told))
+    _lines(console, (Text(f"! {note}") for note in cautions))
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:

@@ -3,7 +3,9 @@
 import math
 import re
 import unicodedata
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from results.verdicts import Interval
 
@@ -11,6 +13,19 @@ NOT_REVEALED = "not revealed"
 NOT_COMPUTED = "not computed"
 ABSENT = "–"
 """For what was never measured: a failed or skipped cell."""
+
+Tone = Literal["good", "plain", "quiet", "caution", "loud"]
+TONES: tuple[Tone, ...] = ("good", "plain", "quiet", "caution", "loud")
+"""The least alarming first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One sentence, and how it wants to be read."""
+
+    text: str
+    tone: Tone = "plain"
+
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
@@ -25,6 +40,34 @@ def clean(value: object, limit: int = 400) -> str:
     return " ".join(
         "".join(_REPLACEMENT if unicodedata.category(c) in _HIDDEN and not c.isspace() else c for c in cut).split()
     )
+
+
+_MARKS = {" ": " ", "\n": "↵\n", "\t": "⇥"}
+"""Whitespace that tells two texts apart and would not be seen."""
+
+
+def passage(value: str, limit: int, keep: Literal["start", "end"]) -> tuple[str, int]:
+    """At most `limit` characters from one end of a text, lines kept and whitespace made visible; and how many were
+    left out.
+
+    A line break is ↵, a tab ⇥, any other space ␣; what `clean` hides is hidden here too.
+    """
+    kept = value[:limit] if keep == "start" else value[max(0, len(value) - limit) :]
+    return "".join(_MARKS.get(c) or _visible(c) for c in kept), len(value) - len(kept)
+
+
+def _visible(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in _HIDDEN:
+        return _REPLACEMENT
+    return "␣" if category.startswith("Z") else character
+
+
+def small(value: float | None, digits: int = 3) -> str:
+    """A regret or a p, as small as it may be: `digits` significant digits, powers of ten below a thousandth."""
+    if value is None or not math.isfinite(value):
+        return NOT_COMPUTED
+    return "0" if value == 0 else f"{value:.1e}" if abs(value) < 0.001 else number(value, digits)
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports import evidence, machine
-from reports.groups import Group, groups
+from reports import divergences, evidence, machine
+from reports.groups import Group, groups, measures_speed
+from reports.lossless import Summary, block, summary
 from reports.plots import acceptance, speed, theory
 from reports.plots.canvas import Picture
-from reports.words import Decision, certificate, decide, headline, notes, trials
+from reports.text import Line
+from reports.words import Decision, certificate, decide, notes, run_headline, trials
 from results.runfile import RunFile
 from results.verdicts import CellVerdict, RunVerdict
 
@@ -19,6 +21,8 @@ class Setting:
     group: Group
     decision: Decision
     certificate: str
+    """A/A."""
+    lossless: tuple[Line, ...]
     speed: tuple[Picture, ...]
     acceptance: tuple[Picture, ...]
     theory: tuple[Picture, ...]
@@ -44,6 +48,11 @@ class Run:
     trials: str
     headline: str
     verdict: RunVerdict
+    speed: bool
+    """Speed was measured; a run of `mtpbench verify` compares outputs only."""
+    lossless: Summary
+    divergences: tuple[divergences.Shown, ...]
+    divergences_total: int
     settings: tuple[Setting, ...]
     overview: tuple[Picture, ...]
     certificates: tuple[Picture, ...]
@@ -61,6 +70,11 @@ class Run:
     drawn: tuple[Setting, ...]
     """Those of `settings` that have pictures."""
 
+    @property
+    def accepted(self) -> bool:
+        """Acceptance belongs into the report: with speed always, else where something was revealed."""
+        return self.speed or any(cell.acceptance for cell in self.verdict.cells)
+
 
 def _kept(*pictures: Picture | None) -> tuple[Picture, ...]:
     return tuple(picture for picture in pictures if picture is not None)
@@ -69,12 +83,14 @@ def _kept(*pictures: Picture | None) -> tuple[Picture, ...]:
 def _setting(key: str, group: Group, extent: Sequence[float], *, draw: bool) -> Setting:
     decision = decide(group)
     told = certificate(next((cell.aa for cell in group.cells if cell.aa), None))
+    output = tuple(block(group, singly=False))
     if not draw:
-        return Setting(group, decision, told, (), (), (), (), ())
+        return Setting(group, decision, told, output, (), (), (), (), ())
     return Setting(
         group=group,
         decision=decision,
         certificate=told,
+        lossless=output,
         speed=_kept(speed.by_length(f"{key}-length", group, extent)),
         acceptance=_kept(
             acceptance.by_position(f"{key}-joint", group, "joint"),
@@ -98,14 +114,19 @@ def run_view(key: str, name: str, file: RunFile, verdict: RunVerdict, drawn: int
     )
     failed, failed_total = evidence.failed_trials(file)
     run = verdict.run
+    diverged, diverged_total = divergences.shown(found)
     return Run(
         key=key,
         name=name,
         title=machine.title(run),
         machine=machine.summary(run),
         trials=trials(run),
-        headline=headline([(setting.group, setting.decision) for setting in settings]),
+        headline=run_headline(verdict, [(setting.group, setting.decision) for setting in settings]),
         verdict=verdict,
+        speed=measures_speed(verdict),
+        lossless=summary(verdict),
+        divergences=diverged,
+        divergences_total=diverged_total,
         settings=settings,
         overview=_kept(speed.decision(f"{key}-best", found[:drawn])),
         certificates=_kept(speed.certificate(f"{key}-aa", found[:drawn])),

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from reports.groups import Group, labels
+from reports.groups import Group, labels, measures_speed, sound, wrong
+from reports.lossless import summary
 from reports.text import NOT_COMPUTED, clean, confidence, count, listed, ratio, span
 from results.remarks import WIDE_AA
 from results.verdicts import CellVerdict, Interval, RunVerdict
@@ -15,6 +16,12 @@ DEMO_NOTE = (
     "not from memory bandwidth as with the real models on an accelerator. It shows that the measurement works; it "
     "predicts nothing for another pair."
 )
+
+
+_WRONG = {
+    "UNEXPLAINED": "its output differs from the target's own and nothing explains it",
+    "BIASED": "its sampled output does not follow the target's distribution",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,9 @@ def decide(group: Group) -> Decision:
     best, cell = group.best, group.focus
     if best is None or cell is None or cell.speedup is None:
         text = "No setting can be ranked"
+        timed = [c for c in group.cells if c.speedup]
+        if timed and all(wrong(c) for c in timed):
+            text += ": drafted output is not the target's own"
         return Decision("none", text, text, _why_unranked(group))
     arm = group.arm(cell)
     figure = " ".join((*labels(cell), ratio(best.speedup)))
@@ -67,12 +77,22 @@ def _certainty(group: Group, cell: CellVerdict) -> str:
     inside = [
         f"{group.arm(c)} ({ratio(c.speedup.point)})"
         for c in group.cells
-        if c.status == "ok"
+        if sound(c)
         and c.cell_id != cell.cell_id
         and c.speedup
         and best.adjusted.low <= c.speedup.point <= best.adjusted.high
     ]
-    return text + (f" Also inside it: {listed(inside)}." if inside else "")
+    return text + (f" Also inside it: {listed(inside)}." if inside else "") + _put_aside(group)
+
+
+def _put_aside(group: Group) -> str:
+    """The settings that are not ranked for what they put out."""
+    told = [
+        f" {group.marked(c)} ({ratio(c.speedup.point)}) is not ranked: {' and '.join(_WRONG[w] for w in wrong(c))}."
+        for c in group.cells
+        if wrong(c) and c.speedup
+    ]
+    return "".join(told)
 
 
 def _why_unranked(group: Group) -> str:
@@ -81,7 +101,13 @@ def _why_unranked(group: Group) -> str:
         why = (labels(cell) or ("without a speed-up",))[0].lower()
         counts[why] = counts.get(why, 0) + 1
     told = listed([f"{n} {why}" for why, n in counts.items()])
-    return f"Only valid, verified and real measurements are ranked; the cells here: {told}."
+    own = " whose output is the target's own" if any(wrong(c) for c in group.cells) else ""
+    return f"Only valid, verified and real measurements{own} are ranked; the cells here: {told}."
+
+
+def run_headline(verdict: RunVerdict, found: list[tuple[Group, Decision]]) -> str:
+    """What a run says in one sentence: what to draft, or, where no speed was measured, what its certificate says."""
+    return headline(found) if measures_speed(verdict) or not found else summary(verdict).headline
 
 
 def headline(found: list[tuple[Group, Decision]]) -> str:
@@ -94,7 +120,8 @@ def headline(found: list[tuple[Group, Decision]]) -> str:
     slower = sum(decision.outcome == "slower" for _, decision in found)
     if not faster:
         if all(decision.outcome == "none" for _, decision in found):
-            return "No setting can be ranked"
+            sayings = {decision.headline for _, decision in found}
+            return sayings.pop() if len(sayings) == 1 else "No setting can be ranked"
         return "Drafting slows decoding down here" if slower == len(found) else "Drafting brings no clear gain here"
     gains = sorted(group.best.speedup for group in faster if group.best)
     lengths = sorted({group.best.draft_length for group in faster if group.best})
@@ -120,11 +147,6 @@ def certificate(aa: Interval | None) -> str:
     return f"A/A {span(aa, 3)}: plain decoding differs from itself by at most {100 * reach:.1f} %{noise}"
 
 
-def equivalence(cell: CellVerdict) -> str:
-    """Whether the output is the target's own, as far as this run tested it."""
-    return cell.equivalence.verdict if cell.equivalence else "untested"
-
-
 def trials(run: dict[str, Any]) -> str:
     """Trials asked for, failed and flagged."""
     asked, failed, flagged = (run.get(key) for key in ("trials", "trials_failed", "trials_flagged"))
@@ -136,7 +158,7 @@ def trials(run: dict[str, Any]) -> str:
 def notes(verdict: RunVerdict) -> list[str]:
     """Warnings of the run, and what a reader must know about its figures."""
     told = [clean(text) for text in verdict.warnings]
-    if any(cell.pair == "demo" for cell in verdict.cells):
+    if measures_speed(verdict) and any(cell.pair == "demo" for cell in verdict.cells):
         told.append(DEMO_NOTE)
     if any(cell.synthetic for cell in verdict.cells):
         told.append(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from reports.groups import Group, measured
+from reports.groups import Group, labels, measured, sound
 from reports.plots.axes import MARKERS, SERIES, band, beside, legend, ratio_axis, rows, synthetic_mark, whisker
 from reports.plots.canvas import COLOUR, Picture, canvas
 from reports.text import NOT_COMPUTED, clean, confidence, count, ratio, share, span
@@ -84,19 +84,19 @@ def by_length(key: str, group: Group, shared: Sequence[float]) -> Picture | None
             colour, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
             shift = 0.16 * (number - (len(group.methods) - 1) / 2)
             mine = [(ks.index(c.draft_length) + shift, c, s) for c, s in timed if c.method == method]
-            ranked = [(x, s.point) for x, c, s in mine if c.status == "ok"]
+            ranked = [(x, s.point) for x, c, s in mine if sound(c)]
             axes.plot([x for x, _ in ranked], [y for _, y in ranked], color=colour, linewidth=0.8, alpha=0.5)
             name = clean(method, 24) if len(group.methods) > 1 else "speed-up"
             axes.plot([], [], color=colour, marker=marker, markersize=6, linestyle="none", label=name)
             for x, cell, speedup in mine:
-                sound = cell.status == "ok"
-                ink = colour if sound else COLOUR["muted"]
-                axes.plot([x], [speedup.point], marker=marker if sound else "X", markersize=6, linestyle="none",
+                good = sound(cell)
+                ink = colour if good else COLOUR["muted"]
+                axes.plot([x], [speedup.point], marker=marker if good else "X", markersize=6, linestyle="none",
                           markeredgewidth=1.6, color=ink, zorder=4,
-                          markerfacecolor=ink if sound and cell.distinguishable is not False else COLOUR["paper"],
-                          label=None if sound else "not ranked")  # fmt: skip
-                if not sound:
-                    beside(axes, x, speedup.point, cell.status, ink)
+                          markerfacecolor=ink if good and cell.distinguishable is not False else COLOUR["paper"],
+                          label=None if good else "not ranked")  # fmt: skip
+                if not good:
+                    beside(axes, x, speedup.point, labels(cell)[0].lower(), ink)
                 whisker(axes, x, speedup.these_prompts, width=5, colour=ink, label="these prompts")
                 whisker(axes, x, speedup.new_prompts, width=1.4, colour=ink, label="new prompts like these")
         band(axes, aa)

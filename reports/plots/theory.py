@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from reports.groups import Group
+from reports.groups import Group, sound
 from reports.plots.axes import band, beside, legend, ratio_axis, rows, synthetic_mark, whisker
 from reports.plots.canvas import COLOUR, Picture, canvas
 from reports.text import clean, count, ratio
@@ -14,10 +14,7 @@ def expectation(key: str, group: Group) -> Picture | None:
     shown = [
         (cell, cell.theory, cell.speedup)
         for cell in group.cells
-        if cell.status == "ok"
-        and cell.method == group.main_method
-        and cell.theory is not None
-        and cell.speedup is not None
+        if sound(cell) and cell.method == group.main_method and cell.theory is not None and cell.speedup is not None
     ]
     if not any(theory.leviathan or theory.predicted for _, theory, _ in shown):
         return None
