@@ -1,0 +1,90 @@
+"""The real harness over a session that is already open: the same plan, loop, wire and run file, without a process.
+
+    with hosted(session):
+        measured = measure(sweep, path)
+
+Only the process is left out: requests and replies go through the wire's lines and the worker's own `Host`.
+"""
+
+import gc
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from unittest import mock
+
+from backends import protocol
+from backends.base import Backend, Session
+from backends.transformers import Adapter
+from backends.worker import Host, reply_to
+from harness import fleet, provenance
+from harness.client import CallFailed
+from results.errors import UsageError
+from results.records import EngineConfig, Failure, Pair
+
+R = TypeVar("R")
+
+
+class Shared(Backend):
+    """The Transformers adapter, but what it opens is a session that outlives the run."""
+
+    def __init__(self, session: Session) -> None:
+        real = Adapter()
+        self.name, self.title, self.capabilities = real.name, real.title, real.capabilities
+        self.probe = real.probe  # type: ignore[method-assign]
+        self._session = session
+
+    def probe(self) -> Any:
+        """Replaced by the real one."""
+
+    @contextmanager
+    def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:
+        yield self._session
+
+
+class InProcessWorker:
+    """Stands in for `harness.client.Worker`: answers at once, in this process."""
+
+    session: Session
+    """Set by `hosted`."""
+
+    def __init__(self, backend: str, log: Path, environment: Mapping[str, str]) -> None:
+        log.touch()
+        self.backend, self.log, self.pid, self.alive = backend, log, os.getpid(), True
+        self._host = Host(backend)
+        self._host._backend = Shared(self.session)
+
+    def ask(self, ask: protocol.Ask[R], timeout_s: float) -> R:
+        try:
+            return protocol.read_reply(ask, reply_to(self._host, protocol.request_line(ask)))
+        except protocol.WorkerProblem as error:
+            problem = error.problem
+            if problem.kind == "usage":
+                raise UsageError(problem.message) from error
+            raise CallFailed(Failure(problem.kind, problem.message, problem.detail), alive=True) from error
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def kill(self) -> None:
+        """Nothing to end."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextmanager
+def hosted(session: Session) -> Iterator[None]:
+    """Whatever the harness measures within is measured on this session."""
+    worker = type("Hosted", (InProcessWorker,), {"session": session})
+    with (
+        mock.patch.object(fleet, "Worker", worker),
+        mock.patch.object(provenance, "collect", return_value={}),  # it is the same machine every time
+        mock.patch.object(gc, "freeze"),  # here nothing is timed, and every run would freeze all that lives
+        mock.patch.object(gc, "collect", return_value=0),
+    ):
+        yield
