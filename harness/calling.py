@@ -37,7 +37,7 @@ def request(sweep: Sweep, group: Group, step: Call, unit: int, repeat: int) -> R
         draft=step.arm.cell.draft,
         sampling=sampling,
         ignore_eos=sweep.ignore_eos,
-        capture="rounds" if step.phase == INSTRUMENTED else "timing",
+        capture=step.arm.capture if step.phase == INSTRUMENTED else "timing",
     )
 
 

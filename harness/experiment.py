@@ -25,7 +25,8 @@ from harness.environment import worker_environment
 from harness.fleet import Fleet, logs_of
 from harness.journal import Journal
 from harness.observe import Observer, Silent
-from harness.plan import Plan, make_plan
+from harness.plan import Plan
+from harness.planner import make_plan
 from harness.runner import Runner
 from harness.stopping import StopRule
 from harness.sweep import Sweep, from_manifest

@@ -5,19 +5,44 @@ A run is resumed under the same plan, with the same prompts and the same model f
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from harness import order
 from harness.plan import Group
 from harness.provenance import without_home
+from results.codec import unpack_ids
 from results.errors import UsageError
 from results.evidence import Evidence
-from results.records import HEADLINE, WARMUP, Cell, Failure, Generation, Launch, Prompt, SessionFacts, Trial
+from results.records import (
+    HEADLINE,
+    MEASURED,
+    Cell,
+    Failure,
+    Generation,
+    Launch,
+    Prompt,
+    Scoring,
+    SessionFacts,
+    Trial,
+)
 from results.speedup import Visit
 from results.store import RunWriter
 
 _Step = tuple[int, int, str]
 """(cell id, half, phase): one call of a block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a measured call gave for one prompt, where the runtime gives ids."""
+
+    generation_id: int
+    cell_id: int
+    prompt_id: int
+    prompt: Prompt
+    token_ids: tuple[int, ...]
+    scored: bool
+    """Teacher-forced already."""
 
 
 class Journal:
@@ -30,11 +55,12 @@ class Journal:
         file = writer.file
         self._cells = {_asked(cell): (cell_id, cell) for cell_id, cell in file.cells().items()}
         self._prompts = {prompt: prompt_id for prompt_id, prompt in file.prompts().items()}
+        self._prompts_by_id = file.prompts()
         self._launches = list(file.launches().values())
         self._steps: dict[tuple[int, int, int], list[_Step]] = defaultdict(list)
         groups = {cell_id: cell.group for cell_id, cell in file.cells().items()}
         for _, trial in file.trials():
-            if trial.phase != WARMUP:
+            if trial.phase in MEASURED:
                 block = (groups[trial.cell_id], trial.unit, trial.repeat)
                 self._steps[block].append((trial.cell_id, trial.half, trial.phase))
         self.resumed = bool(self._steps)
@@ -69,6 +95,7 @@ class Journal:
                     "changed); start a new run instead of --resume"
                 )
             self._prompts[prompt] = self._writer.add_prompt(prompt)
+            self._prompts_by_id[self._prompts[prompt]] = prompt
         return self._prompts[prompt]
 
     def launch(self, launch: Launch) -> int:
@@ -95,7 +122,26 @@ class Journal:
     ) -> None:
         """Stores a call; it is safe on disk when this returns."""
         self._writer.add_trial(replace(trial, failure=_scrubbed(trial.failure)), generations, telemetry)
-        self.trials += trial.phase != WARMUP
+        self.trials += trial.phase in MEASURED
+
+    def outputs(self, cell_ids: Sequence[int], unit: int) -> list[Output]:
+        """What the measured calls of these cells on this unit gave, in the order they ran; those with ids."""
+        cells, phases = (", ".join("?" * len(values)) for values in (cell_ids, MEASURED))
+        found = self._writer.file.query(
+            "SELECT generation.id, cell_id, prompt_id, token_ids, EXISTS (SELECT 1 FROM score WHERE kind = 'prefill' "
+            "AND generation_id = generation.id) FROM trial JOIN generation ON generation.trial_id = trial.id "
+            f"WHERE cell_id IN ({cells}) AND phase IN ({phases}) AND unit = ? AND failure_kind IS NULL "
+            "AND token_ids IS NOT NULL AND n_tokens > 0 ORDER BY generation.id",
+            (*cell_ids, *MEASURED, unit),
+        )
+        return [
+            Output(generation, cell, prompt, self._prompts_by_id[prompt], unpack_ids(ids), bool(scored))
+            for generation, cell, prompt, ids, scored in found
+        ]
+
+    def scorings(self, trial: Trial, scorings: Sequence[Scoring]) -> None:
+        """Stores a call that scored outputs; it is safe on disk when this returns."""
+        self._writer.add_scorings(replace(trial, failure=_scrubbed(trial.failure)), scorings)
 
     def stopped(self, group: Group, why: str) -> None:
         """Stores why measuring a group ended."""

@@ -1,4 +1,4 @@
-"""The order of one block: every arm once in random order, then mirrored, then once with instruments (pure).
+"""The order of one block: every arm once in random order, then mirrored, then once untimed (pure).
 
 Mirroring cancels any drift that is linear over the block; the random order keeps arms from always meeting the
 same neighbour. Both follow from (seed, group, unit, repeat) by a hash, so that a resumed run continues the same
@@ -24,12 +24,14 @@ class Call:
 
 
 def block(seed: int, group: Group, unit: int, repeat: int) -> list[Call]:
-    """The calls of one block in their order: every arm twice and, at the first visit, the instrumented ones."""
-    arms = sorted(group.arms, key=lambda arm: _draw(seed, group.number, unit, repeat, arm.label))
-    calls = [Call(arm, 0, HEADLINE) for arm in arms] + [Call(arm, 1, HEADLINE) for arm in reversed(arms)]
-    if repeat == 0:
-        calls += [Call(arm, 0, INSTRUMENTED) for arm in arms if arm.instrumented]
-    return calls
+    """The calls of one block in their order: every timed arm twice, and the untimed pass where it is due."""
+
+    def shuffled(arms: Sequence[Arm]) -> list[Arm]:
+        return sorted(arms, key=lambda arm: _draw(seed, group.number, unit, repeat, arm.label))
+
+    timed, untimed = shuffled(group.timed), shuffled(group.untimed(first_visit=repeat == 0))
+    calls = [Call(arm, 0, HEADLINE) for arm in timed] + [Call(arm, 1, HEADLINE) for arm in reversed(timed)]
+    return calls + [Call(arm, 0, INSTRUMENTED) for arm in untimed]
 
 
 def visits(stage: Stage, units: Mapping[int, Sequence[object]]) -> Iterator[tuple[Group, int, int]]:
@@ -41,7 +43,7 @@ def visits(stage: Stage, units: Mapping[int, Sequence[object]]) -> Iterator[tupl
     for repeat in (stage.repeats if stage.repeats is not None else count()) if groups else ():
         for unit in range(max(len(units[group.number]) for group in groups)):
             for group in groups:
-                if unit < len(units[group.number]):
+                if unit < len(units[group.number]) and not (group.once and repeat > 0):
                     yield group, unit, repeat
 
 

@@ -1,23 +1,27 @@
-"""Sweep x capabilities x pairs -> Plan: every cell, which engine serves it, and why some cells cannot run (pure)."""
+"""A plan: the cells of a run in groups, the engines that serve them, and how many calls it takes (pure)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from itertools import groupby, product
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeVar
 
-from backends.base import Capabilities
 from harness.sweep import Sweep
-from results.errors import UsageError
-from results.records import CONTROL, PLAIN, SPECULATIVE, Cell, Draft, EngineConfig, Pair, Role, Sampling
+from results.records import (
+    SPECULATIVE,
+    Capture,
+    Cell,
+    EngineConfig,
+    Pair,
+)
 
 Number = TypeVar("Number", int, float)
 
-NEEDS_ASSISTANT = ("mtp", "draft-model")
 DEFAULT_UNITS = 24
 """Units of a group where the sweep names no number: the stop rule wants at least 20."""
 VISITS_FOR_PRECISION = 10
 """The most visits to a unit where a precision is asked for and nothing else bounds the run."""
+DRAWS = 4
+"""Continuations per prompt and arm where sampling is verified and the sweep names no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,12 @@ class Arm:
 
     cell: Cell
     engine: int
+    timed: bool
+    """Runs twice in every block, for a headline speed."""
     instrumented: bool
-    """Gets a pass with step times too, after the first block of every unit."""
+    """Runs once untimed, after the first block of every unit; where no arm is timed, in every block."""
+    capture: Capture
+    """What its untimed pass reveals."""
 
     @property
     def label(self) -> str:
@@ -47,13 +55,15 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Arms that share prompts and settings: plain, control, and at least one speculative arm."""
+    """Arms that share prompts and settings: plain, control, at least one speculative arm, controls of losslessness."""
 
     number: int
     pair: Pair
     arms: tuple[Arm, ...]
     token_ids: bool
     """The runtime takes token ids; otherwise prompts travel as text."""
+    scores: bool
+    """The runtime scores outputs by teacher forcing."""
 
     @property
     def plain(self) -> Arm:
@@ -65,9 +75,28 @@ class Group:
         """The plain arm's cell: it holds the settings that all arms share."""
         return self.arms[0].cell
 
+    @property
+    def timed(self) -> tuple[Arm, ...]:
+        """The arms that are timed; none where only losslessness is verified."""
+        return tuple(arm for arm in self.arms if arm.timed)
+
+    @property
+    def speculative(self) -> tuple[Arm, ...]:
+        """The arms that draft."""
+        return tuple(arm for arm in self.arms if arm.cell.role == SPECULATIVE)
+
+    @property
+    def once(self) -> bool:
+        """One visit to a unit tells everything: greedy output without timing."""
+        return not self.timed and self.cell.sampling.temperature == 0
+
+    def untimed(self, *, first_visit: bool) -> tuple[Arm, ...]:
+        """The arms of a block's untimed pass."""
+        return tuple(arm for arm in self.arms if arm.instrumented) if first_visit or not self.timed else ()
+
     def calls(self, *, first_visit: bool) -> int:
-        """Calls of one block: every arm twice, and once more with instruments at the first visit of a unit."""
-        return 2 * len(self.arms) + (sum(arm.instrumented for arm in self.arms) if first_visit else 0)
+        """Calls of one block: every timed arm twice, and the untimed pass."""
+        return 2 * len(self.timed) + len(self.untimed(first_visit=first_visit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +132,15 @@ class Plan:
         sweep = self.sweep
         if sweep.repeats is not None or sweep.launches > 1:
             return sweep.launches * (sweep.repeats or 1)
+        if not sweep.speed:
+            return DRAWS if any(sweep.temperature) else 1
         if sweep.time_budget is not None:
             return None
         return 1 if sweep.precision is None else VISITS_FOR_PRECISION
+
+    def visits_of(self, group: Group) -> int | None:
+        """How often every unit of this group is visited."""
+        return 1 if group.once else self.visits
 
     @property
     def together(self) -> tuple[tuple[Group, ...], ...]:
@@ -152,15 +187,15 @@ class Plan:
 
     def _sum(self, per_call: Iterable[Number]) -> Number | None:
         """What all calls add up to; `per_call` is what one call of each group adds."""
-        if self.visits is None:
-            return None
-        again = self.visits - 1
-        return sum(
-            units_of(self.sweep, group.cell.batch_size, self.texts)
-            * (group.calls(first_visit=True) + again * group.calls(first_visit=False))
-            * each
-            for group, each in zip(self.groups, per_call, strict=True)
-        )
+        total: Number | None = None
+        for group, each in zip(self.groups, per_call, strict=True):
+            visits = self.visits_of(group)
+            if visits is None:
+                return None
+            calls = group.calls(first_visit=True) + (visits - 1) * group.calls(first_visit=False)
+            units = units_of(self.sweep, group.cell.batch_size, self.texts)
+            total = units * calls * each + (total or 0)
+        return total
 
 
 def units_of(sweep: Sweep, batch_size: int, texts: int | None) -> int:
@@ -171,113 +206,3 @@ def units_of(sweep: Sweep, batch_size: int, texts: int | None) -> int:
     if sweep.prompts is not None:
         return sweep.prompts
     return DEFAULT_UNITS if texts is None else max(1, min(DEFAULT_UNITS, texts // batch_size))
-
-
-def make_plan(sweep: Sweep, pairs: Sequence[Pair], capabilities: Mapping[str, Capabilities]) -> Plan:
-    """Lay out every cell of the sweep.
-
-    capabilities: backend name -> what it can do, for every backend of the sweep.
-    Raises UsageError where a method is unknown to all backends, or nothing at all can be measured.
-    """
-    _check_methods(sweep, capabilities)
-    engines: dict[tuple[str, str, Draft | None], Engine] = {}
-    groups: list[Group] = []
-    skipped: list[Cell] = []
-    for number, (backend, pair, cells) in enumerate(_settings(sweep, pairs)):
-        able = capabilities[backend]
-        reasons = [_impossible(cell, able, pair) for cell in cells]
-        alone = None not in reasons[2:]
-        whole_group = reasons[0] or ("no speculative arm of this group can run" if alone else None)
-        arms = []
-        for cell, reason in zip(cells, reasons, strict=True):
-            why = reason or whole_group
-            placed = replace(cell, group=number, skipped=why)
-            if why is not None:
-                skipped.append(placed)
-                continue
-            fixed = None if able.draft_change == "per-request" else cell.draft
-            key = (backend, pair.name, fixed)
-            if key not in engines:
-                config = _engine_config(sweep, backend, able, fixed)
-                engines[key] = Engine(len(engines), backend, pair, config)
-            rounds = "rounds" in able.captures and cell.role != CONTROL
-            arms.append(Arm(placed, engines[key].number, instrumented=rounds))
-        if arms:
-            groups.append(Group(number, pair, tuple(arms), able.token_ids_in))
-    if not groups:
-        why = next(cell.skipped for cell in skipped if cell.draft is not None)
-        raise UsageError(f"nothing can be measured: {why}")
-    return Plan(sweep, tuple(engines.values()), tuple(groups), tuple(skipped))
-
-
-def _settings(sweep: Sweep, pairs: Sequence[Pair]) -> Iterator[tuple[str, Pair, list[Cell]]]:
-    """Every group as (backend, pair, its cells): plain, control, then the speculative arms."""
-    arms: list[tuple[Role, Draft | None]] = [(PLAIN, None), (CONTROL, None)]
-    arms += [(SPECULATIVE, Draft(method, k)) for method, k in product(sweep.methods, sweep.draft_lengths)]
-    for backend, pair, batch, prompt, temperature in product(
-        sweep.backends, pairs, sweep.batch_sizes, sweep.prompt_tokens, sweep.temperature
-    ):
-        greedy = temperature == 0
-        sampling = Sampling() if greedy else Sampling(temperature, sweep.top_k, sweep.top_p, seed=sweep.seed)
-        yield (
-            backend,
-            pair,
-            [
-                Cell(
-                    group=0,
-                    role=role,
-                    backend=backend,
-                    pair=pair.name,
-                    draft=draft,
-                    batch_size=batch,
-                    prompt_tokens=prompt,
-                    output_tokens=sweep.output_tokens,
-                    sampling=sampling,
-                    dtype=sweep.dtype,
-                    device=sweep.device,
-                    synthetic=pair.random_weights,
-                )
-                for role, draft in arms
-            ],
-        )
-
-
-def _impossible(cell: Cell, able: Capabilities, pair: Pair) -> str | None:
-    """Why this runtime cannot run this cell, or None."""
-    if cell.sampling.temperature > 0 and not able.sampling:
-        return f"{cell.backend} does not sample (temperature {cell.sampling.temperature:g})"
-    if cell.prompt_tokens is not None and not able.token_ids_in:
-        return f"{cell.backend} takes no token ids, so that prompts keep their own length"
-    largest = able.max_batch_plain if cell.draft is None else able.max_batch_speculative
-    if cell.draft is not None and cell.draft.method not in able.methods:
-        return f"{cell.backend} does not draft by {cell.draft.method}: it offers {', '.join(able.methods)}"
-    if largest is not None and cell.batch_size > largest:
-        kind = "decodes" if cell.draft is None else "drafts"
-        return f"{cell.backend} {kind} at batch sizes up to {largest}, not {cell.batch_size}"
-    if cell.draft is not None and cell.draft.method in NEEDS_ASSISTANT and pair.assistant is None:
-        return f"{pair.name} names no assistant to draft by {cell.draft.method}: write TARGET:ASSISTANT"
-    return None
-
-
-def _engine_config(sweep: Sweep, backend: str, able: Capabilities, draft: Draft | None) -> EngineConfig:
-    longest = max((length for length in sweep.prompt_tokens if length is not None), default=None)
-    own = None in sweep.prompt_tokens or longest is None
-    return EngineConfig(
-        dtype=sweep.dtype,
-        device=sweep.device,
-        threads=sweep.threads,
-        max_context=None if own or longest is None else longest + sweep.output_tokens,
-        methods=tuple(method for method in sweep.methods if method in able.methods),
-        draft=draft,
-        options=sweep.backend.get(backend, {}),
-        trust_remote_code=sweep.trust_remote_code,
-    )
-
-
-def _check_methods(sweep: Sweep, capabilities: Mapping[str, Capabilities]) -> None:
-    known = sorted({method for able in capabilities.values() for method in able.methods})
-    for method in sweep.methods:
-        if method not in known:
-            near = get_close_matches(method, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"{', '.join(sweep.backends)} offer {', '.join(known)}"
-            raise UsageError(f"unknown draft method {method!r}: {hint}")

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import chain, zip_longest
+from itertools import chain, cycle, islice, zip_longest
 
 from backends.protocol import Encode
 from harness.fleet import Running
@@ -14,6 +14,12 @@ from workloads.prompts import Source, fit, framing, load
 
 Unit = tuple[Prompt, ...]
 """The prompts of one call: as many as the batch has rows."""
+
+
+def rows_of(units: Sequence[Unit], unit: int, batch_size: int) -> Unit:
+    """The prompts of a call on this unit: its own, and those of the units after it where the batch has more rows."""
+    rows = chain.from_iterable(islice(cycle(units), unit, None))
+    return tuple(islice(rows, batch_size))
 
 
 def texts(sweep: Sweep) -> list[Source]:

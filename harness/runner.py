@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from harness import order, prompting
 from harness.calling import call, refused, request
+from harness.certify import Certifier
 from harness.client import CallFailed
 from harness.fleet import Fleet
 from harness.journal import Journal
@@ -42,6 +43,7 @@ class Runner:
         """(cell id, launch id)."""
         self.deaths: Counter[int] = Counter()
         """Workers lost, by cell id."""
+        self.certifier = Certifier(journal, fleet, observer, plan.sweep.trial_timeout)
 
     def run(self, sources: Sequence[Source]) -> None:
         """Measure what is not yet in the journal.
@@ -65,6 +67,7 @@ class Runner:
                 for step in order.block(self.plan.sweep.seed, group, unit, repeat):
                     self.warm_up(group, step.arm)  # again, only where its engine had to be relaunched in between
                     self.measure(group, step, unit, repeat)
+                self.certify(group, unit, repeat)
                 self.block_done(group, repeat, time.monotonic() - began)
 
     def prepare(self, group: Group, sources: Sequence[Source]) -> None:
@@ -84,7 +87,7 @@ class Runner:
             for prompt in unit:
                 self.journal.prompt(prompt)
         self.units[group.number] = found
-        self.stop.expect(group, [self.cells[arm.cell][0] for arm in group.arms], len(found))
+        self.stop.expect(group, [self.cells[arm.cell][0] for arm in group.timed or group.arms], len(found))
 
     def due(self, stage: Stage) -> Iterator[tuple[Group, int, int]]:
         """The stage's blocks that are still to be measured, until every group of it has stopped."""
@@ -93,6 +96,7 @@ class Runner:
             if group.number not in going_on:
                 continue
             if self.journal.has_block(self.plan.sweep.seed, group, unit, repeat):
+                self.certify(group, unit, repeat)
                 self.stop.block_done(group, first_visit=repeat == 0)
             elif why := self.broken(group) or self.stop.why(group, first_visit=repeat == 0):
                 self.end(going_on.pop(group.number), stage, why)
@@ -107,7 +111,7 @@ class Runner:
         """One call of one arm, stored whatever becomes of it."""
         sweep, number = self.plan.sweep, step.arm.engine
         cell_id, cell = self.cells[step.arm.cell]
-        prompts = self.units[group.number][unit]
+        prompts = prompting.rows_of(self.units[group.number], unit, step.arm.cell.batch_size)
         running = self.fleet.get(number)
         if running is None:
             answer = refused(f"not run: the engine is lost: {self.fleet.lost[number].message}")
@@ -139,8 +143,15 @@ class Runner:
             self.observer.trial_done(cell, trial)
         return trial
 
+    def certify(self, group: Group, unit: int, repeat: int) -> None:
+        """Score what this block's outputs need for the losslessness certificate."""
+        cells = {self.cells[arm.cell][0]: arm.cell.role for arm in group.arms}
+        self.certifier.certify(group, cells, unit, repeat)
+
     def warm_up(self, group: Group, arm: Arm) -> None:
-        """Call an arm that is cold since its engine's launch until it is steady; stored, and never averaged in."""
+        """Call a timed arm that is cold since its engine's launch until it is steady; stored, and never averaged in."""
+        if not arm.timed:
+            return
         cell_id, cell = self.cells[arm.cell]
         last: int | None = None
         for repeat in range(self.plan.sweep.warmup):
@@ -167,8 +178,8 @@ class Runner:
 
     def broken(self, group: Group) -> str | None:
         """Why nothing can come of further blocks, or None: the plain arm, or every speculative one, is gone."""
-        gone = [arm.engine in self.fleet.lost or self.given_up(arm) for arm in group.arms]
-        if not gone[0] and not all(gone[2:]):
+        gone = {arm: arm.engine in self.fleet.lost or self.given_up(arm) for arm in group.arms}
+        if not gone[group.plain] and not all(gone[arm] for arm in group.speculative):
             return None
         lost = [self.fleet.lost[arm.engine].message for arm in group.arms if arm.engine in self.fleet.lost]
         return f"engine lost: {lost[0]}" if lost else f"given up: workers lost {PATIENCE} times"

@@ -30,9 +30,10 @@ class StopRule:
     def expect(self, group: Group, cell_ids: Sequence[int], units: int) -> None:
         """The group will be measured. cell_ids: of its arms, plain first."""
         self._cells[group.number] = tuple(cell_ids)
-        if self._plan.visits is not None:
+        visits = self._plan.visits_of(group)
+        if visits is not None:
             self._left[group.number, True] = units
-            self._left[group.number, False] = units * (self._plan.visits - 1)
+            self._left[group.number, False] = units * (visits - 1)
 
     def begin(self, stage: Stage, *, stages_left: int) -> None:
         """The stages that are left, this one included, share the time that is left equally."""

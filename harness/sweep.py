@@ -83,6 +83,7 @@ class Sweep(BaseModel):
         {}, description="a table of options per backend: [backend.NAME], or -o NAME.option=value"
     )
     ignore_eos: bool = Field(False, description="true or false (true: run past the natural end)")
+    speed: bool = Field(True, description="true or false (false: only verify that the output is the target's own)")
     precision: Annotated[float, BeforeValidator(values.fraction), Field(gt=0, lt=1)] | None = Field(
         None, description="the half-width of the speed-up interval to stop at, such as 2%"
     )

@@ -5,11 +5,13 @@ from functools import cached_property
 from statistics import fmean, median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from results.columns import ABSENT, Rounds
 from results.evidence import Evidence
 from results.metrics import Ints, tokens_per_s
 from results.records import HEADLINE, INSTRUMENTED, Cell, Phase
+from results.scores import OfOutput, Scores
 from results.speedup import Visit
 from results.verdicts import ArmTiming
 
@@ -34,6 +36,11 @@ class Arm:
         return self.cell.draft.length if self.cell.draft else 0
 
     @cached_property
+    def main(self) -> Phase:
+        """The headline phase; the instrumented one where nothing was timed."""
+        return HEADLINE if len(self.evidence.trials_in(self.cell_id, HEADLINE)) else INSTRUMENTED
+
+    @cached_property
     def rows(self) -> Ints:
         """Rows of headline and instrumented trials."""
         return np.sort(np.concatenate([self.evidence.rows_in(self.cell_id, p) for p in (HEADLINE, INSTRUMENTED)]))
@@ -42,6 +49,33 @@ class Arm:
     def rounds(self) -> Rounds:
         """Rounds of those rows."""
         return self.evidence.rounds_in(self.rows)
+
+    @property
+    def scores(self) -> Scores:
+        """The run's scores, by row or by `place`."""
+        return self.evidence.scores
+
+    def place(self, row: int) -> OfOutput:
+        """Where the scores of a row's output are."""
+        return self.cell.group, int(self.evidence.rows.prompt[row]), int(self.evidence.rows.output[row])
+
+    def outputs(self) -> dict[int, list[int]]:
+        """Prompt id -> a row for each distinct output, in the order they came."""
+        prompts, outputs = (
+            column[self.rows].tolist() for column in (self.evidence.rows.prompt, self.evidence.rows.output)
+        )
+        found: dict[int, dict[int, int]] = {}
+        for row, prompt, output in zip(self.rows.tolist(), prompts, outputs, strict=True):
+            found.setdefault(prompt, {}).setdefault(output, row)
+        return {prompt: [*rows.values()] for prompt, rows in found.items()}
+
+    def is_ids(self, row: int) -> bool:
+        """The runtime gave token ids."""
+        return isinstance(self.evidence.extras.outputs[int(self.evidence.rows.output[row])], bytes)
+
+    def tokens(self, row: int) -> NDArray[np.int32]:
+        """Token ids of a row that has them."""
+        return self.evidence.extras.tokens(int(self.evidence.rows.output[row]))
 
     @cached_property
     def revealed(self) -> Ints:

@@ -128,8 +128,9 @@ class Equivalence:
 class DistributionTest:
     """One test of drawn tokens against the distribution they should come from."""
 
-    name: Literal["surprisal", "uniformity", "permutation"]
+    name: Literal["surprisal", "uniformity", "truncation", "permutation"]
     """surprisal: z = sum(log p + H) / sqrt(sum Var); uniformity: chi-square of the probability integral transform;
+    truncation: tokens that truncation leaves no probability, against the plain arm's (Fisher's exact test);
     permutation: token counts after equal prefixes against the plain arm's, where no scores exist."""
     arm: Literal["speculative", "plain", "biased"]
     where: Literal["draft positions", "bonus positions", "all positions"]
@@ -138,7 +139,7 @@ class DistributionTest:
     tokens: int
     statistic: float
     p: float
-    """Two-sided (surprisal), upper tail (the others)."""
+    """Two-sided (surprisal), of the upper tail (the others)."""
     adjusted: float
     """Holm-corrected over the tests of the same arm."""
 

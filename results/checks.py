@@ -93,7 +93,7 @@ def chunks_contradict(arm: Arm) -> str | None:
     """Where the instrumented pass brought one chunk a round, the headline pass of the same tokens must do so too."""
     rows = arm.evidence.rows
     headline, instrumented = arm.both_passes
-    same = rows.digest[headline] == rows.digest[instrumented]
+    same = rows.output[headline] == rows.output[instrumented]
     headline, instrumented = headline[same], instrumented[same]
     before_end = arm.rounds.start < rows.natural[arm.rounds.row]
     rounds = np.bincount(arm.rounds.row[before_end], minlength=len(rows.ids))[instrumented]

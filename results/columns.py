@@ -63,8 +63,8 @@ class Rows:
     """Tokens up to the natural end."""
     arrived: Ints
     """Tokens by the last arrival."""
-    digest: Ints
-    """Hash of the token ids, or of the text where the runtime gives no ids."""
+    output: Ints
+    """Index of what it gave in `Extras.outputs`: equal outputs have equal indices."""
     distinct_4grams: Floats
     """NaN where there are no ids, or fewer than four."""
     timings: RowTimings
@@ -80,6 +80,14 @@ class Extras:
     """Rounds that accepted at least i drafts, i = 1..k."""
     said: dict[int, dict[str, Any]]
     """The engine's statement, where it says `speculative` or `synthetic`."""
+    outputs: list[bytes | str]
+    """Distinct outputs: token ids as int32, or the text where the runtime gives no ids."""
+
+    def tokens(self, output: int) -> NDArray[np.int32]:
+        """The token ids of an output that has them."""
+        ids = self.outputs[output]
+        assert isinstance(ids, bytes)
+        return np.frombuffer(ids, dtype="<i4")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,12 +144,13 @@ def read_rows(file: RunFile, trials: Trials, launches: Mapping[int, Launch]) -> 
         "steps, count_per_position, statement FROM generation ORDER BY id"
     )
     ends = {launch_id: launch.facts.eos_token_ids for launch_id, launch in launches.items() if launch.facts}
-    extras = Extras({}, {}, {})
+    extras = Extras({}, {}, {}, [])
+    distinct: dict[bytes | str, int] = {}
     parts: list[Rows] = []
     while block := list(islice(found, BLOCK)):
         offset = len(parts) * BLOCK
         *numbers, arrivals, ids, texts, steps, positions, statements = zip(*block, strict=True)
-        parts.append(_rows(np.array(numbers, dtype=np.int64), arrivals, ids, texts, trials, ends))
+        parts.append(_rows(np.array(numbers, dtype=np.int64), arrivals, ids, texts, distinct, trials, ends))
         for index, (passes, position, statement) in enumerate(zip(steps, positions, statements, strict=True), offset):
             if passes:
                 extras.steps[index] = np.frombuffer(passes, dtype="<i8").reshape(-1, 2)
@@ -149,7 +158,8 @@ def read_rows(file: RunFile, trials: Trials, launches: Mapping[int, Launch]) -> 
                 extras.per_position[index] = tuple(json.loads(position))
             if '"speculative"' in statement or '"synthetic"' in statement:
                 extras.said[index] = json.loads(statement)
-    parts = parts or [_rows(np.empty((12, 0), dtype=np.int64), (), (), (), trials, ends)]
+    parts = parts or [_rows(np.empty((12, 0), dtype=np.int64), (), (), (), distinct, trials, ends)]
+    extras.outputs.extend(distinct)
     return _joined(parts), extras
 
 
@@ -188,10 +198,14 @@ def _rows(
     arrivals: Sequence[bytes],
     ids: Sequence[bytes | None],
     texts: Sequence[str | None],
+    distinct: dict[bytes | str, int],
     trials: Trials,
     ends: Mapping[int, tuple[int, ...]],
 ) -> Rows:
-    """One block of rows. numbers: (12, rows), the integer columns in the order of `Rows`."""
+    """One block of rows. numbers: (12, rows), the integer columns in the order of `Rows`.
+
+    distinct: outputs seen so far, each with its index; grows.
+    """
     numbers[1] = np.searchsorted(trials.ids, numbers[1])
     launch, n_tokens = trials.launch[numbers[1]], numbers[4]
     lengths = np.array([len(blob) // 4 if blob is not None else 0 for blob in ids], dtype=np.int64)
@@ -206,11 +220,12 @@ def _rows(
     times, so_far = np.frombuffer(b"".join(arrivals), dtype="<i8").reshape(-1, 2).T
     arrived = np.zeros(len(chunks), dtype=np.int64)
     arrived[chunks > 0] = so_far[(np.cumsum(chunks) - 1)[chunks > 0]]
+    given = (text or "" if blob is None else blob for blob, text in zip(ids, texts, strict=True))
     return Rows(
         **_named(Rows, numbers),
         natural=natural,
         arrived=arrived,
-        digest=np.array([hash(a if a is not None else b) for a, b in zip(ids, texts, strict=True)], dtype=np.int64),
+        output=np.array([distinct.setdefault(each, len(distinct)) for each in given], dtype=np.int64),
         distinct_4grams=distinct_4grams(tokens, lengths, natural),
         timings=row_timings(times, so_far, chunks, natural),
     )

@@ -10,6 +10,7 @@ from results.columns import Extras, Rounds, Rows, Trials, read_rounds, read_rows
 from results.metrics import Ints, Timing, trial_timings
 from results.records import Cell, Launch, Phase, Prompt
 from results.runfile import RunFile
+from results.scores import Scores, read_scores
 
 Grouped = Mapping[tuple[int, str], Ints]
 """(cell id, phase) -> indices; absent where there are none."""
@@ -26,6 +27,7 @@ class Evidence:
     rows: Rows
     extras: Extras
     rounds: Rounds
+    scores: Scores
     timings: list[Timing | None]
     """Per trial; None where it failed or nothing arrived."""
     trials_of: Grouped
@@ -35,20 +37,21 @@ class Evidence:
     @classmethod
     def of(cls, file: RunFile) -> Self:
         """Read everything that judgements need."""
-        launches = file.launches()
+        cells, launches = file.cells(), file.launches()
         trials = read_trials(file)
         rows, extras = read_rows(file, trials, launches)
         failed = np.zeros(len(trials.ids), dtype=bool)
         failed[list(trials.failures)] = True
         timings = trial_timings(rows.timings, rows.trial, len(trials.ids))
         return cls(
-            cells=file.cells(),
+            cells=cells,
             prompts=file.prompts(),
             launches=launches,
             trials=trials,
             rows=rows,
             extras=extras,
             rounds=read_rounds(file, rows),
+            scores=read_scores(file, cells, trials, rows),
             timings=[None if bad else timing for timing, bad in zip(timings, failed.tolist(), strict=True)],
             trials_of=_grouped(trials, np.arange(len(trials.ids)), np.arange(len(trials.ids))),
             rows_of=_grouped(trials, rows.trial[~failed[rows.trial]], np.flatnonzero(~failed[rows.trial])),

@@ -1,21 +1,21 @@
 """Every verdict of a run, recomputed from its file: the shape of `mtpbench show --json`."""
 
-from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from results import acceptance, remarks, selection, speedup, theory, validity
-from results.arm import Arm, median_over_units
+from results import remarks
+from results.certificate import EQUIVALENCE_ORDER, SAMPLING_ORDER, RunCertificate
 from results.evidence import Evidence
-from results.metrics import Ints, occurring
-from results.records import CONTROL, HEADLINE, INSTRUMENTED, PLAIN, SPECULATIVE, WARMUP, Role
+from results.group import Group
+from results.records import (
+    CERTIFICATE,
+    MEASURED,
+    SPECULATIVE,
+    WARMUP,
+)
 from results.runfile import RunFile
-from results.speedup import Effects, Pairs
-from results.verdicts import Acceptance, Best, CellVerdict, Interval, RunVerdict, Speedup, StepCosts
+from results.verdicts import CellVerdict, RunVerdict
 
 
 def judge(file: RunFile, *, confidence: float = 0.95) -> RunVerdict:
@@ -24,228 +24,45 @@ def judge(file: RunFile, *, confidence: float = 0.95) -> RunVerdict:
     confidence: of every interval, e.g. 0.95.
     """
     evidence = Evidence.of(file)
-    groups = [Group(evidence, number, confidence) for number in sorted({c.group for c in evidence.cells.values()})]
+    numbers = sorted({cell.group for cell in evidence.cells.values()})
+    groups = [Group(file, evidence, number, confidence) for number in numbers]
     stopped = file.stopped()
     ended = "interrupted" if file.state == "interrupted" else ""
     judged = [(group, group.verdicts(stopped.get(group.number, ended))) for group in groups]
+    every = [cell for _, cells in judged for cell in cells]
     return RunVerdict(
         run=_run_facts(file, evidence),
-        cells=[cell for _, cells in judged for cell in cells],
+        cells=every,
         best=[best for group, cells in judged if (best := group.best(cells))],
         warnings=remarks.of_run(file.state, evidence, [(group.arms(SPECULATIVE), cells) for group, cells in judged]),
+        certificate=_certificate(every),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Cells that share prompts, engine settings and their plain arm."""
-
-    evidence: Evidence
-    number: int
-    confidence: float
-
-    def arms(self, role: Role) -> list[Arm]:
-        """The group's arms in this role, in the order of their cells."""
-        cells = self.evidence.cells.items()
-        return [self._arms[i] for i, cell in cells if cell.group == self.number and cell.role == role]
-
-    @cached_property
-    def _arms(self) -> dict[int, Arm]:
-        return {i: Arm(self.evidence, i) for i, cell in self.evidence.cells.items() if cell.group == self.number}
-
-    @cached_property
-    def plain(self) -> Arm | None:
-        """The arm that every other one is compared with."""
-        return next(iter(self.arms(PLAIN)), None)
-
-    @cached_property
-    def pairs(self) -> dict[int, Pairs]:
-        """Cell -> its visits beside those of the plain arm."""
-        plain = self.plain.headline if self.plain else []
-        others = self.arms(SPECULATIVE) + self.arms(CONTROL)
-        return {arm.cell_id: speedup.pair(plain, arm.headline) for arm in others}
-
-    @cached_property
-    def effects(self) -> dict[int, Effects]:
-        """Cell -> its paired effects; absent where no unit has a ratio."""
-        return {i: found for i, pairs in self.pairs.items() if (found := speedup.effects(pairs))}
-
-    @cached_property
-    def aa(self) -> Interval | None:
-        """The A/A certificate: the interval of the plain arm against itself."""
-        control = next((self.effects[arm.cell_id] for arm in self.arms(CONTROL) if arm.cell_id in self.effects), None)
-        return _decisive(*speedup.intervals(control, self.confidence)) if control else None
-
-    @cached_property
-    def adjusted(self) -> dict[int, Interval | None]:
-        """Cell -> the interval that allows for picking the best of the group."""
-        speculative = {i: self.effects[i] for arm in self.arms(SPECULATIVE) if (i := arm.cell_id) in self.effects}
-        return selection.adjusted(speculative, self.confidence)
-
-    @cached_property
-    def acceptances(self) -> dict[int, Acceptance | None]:
-        """Cell -> acceptance; from the instrumented pass where that reveals any, else from the headline pass."""
-        return {arm.cell_id: self._acceptance(arm) for arm in self.arms(SPECULATIVE)}
-
-    @cached_property
-    def categories(self) -> dict[int, str]:
-        """Unit -> category of its prompts; `mixed` where a batch holds several."""
-        found: dict[int, set[str]] = {}
-        for arm in self._arms.values():
-            rows = self.evidence.rows_in(arm.cell_id, HEADLINE)
-            units = self.evidence.trials.unit[self.evidence.rows.trial[rows]].tolist()
-            for unit, prompt in zip(units, self.evidence.rows.prompt[rows].tolist(), strict=True):
-                found.setdefault(unit, set()).add(self.evidence.prompts[prompt].category)
-        return {unit: names.pop() if len(names) == 1 else "mixed" for unit, names in found.items()}
-
-    def verdicts(self, stopped: str) -> list[CellVerdict]:
-        """One verdict per speculative cell. stopped: why measuring the group ended."""
-        return [self._verdict(arm, stopped) for arm in self.arms(SPECULATIVE)]
-
-    def best(self, cells: list[CellVerdict]) -> Best | None:
-        """The fastest of the cells that may be ranked: valid, and not synthetic. None if there is none."""
-        ranked = [(c, c.speedup) for c in cells if c.status == "ok" and not c.synthetic and c.speedup]
-        if not ranked:
-            return None
-        cell, gain = max(ranked, key=lambda candidate: candidate[1].point)
-        return Best(
-            group=self.number,
-            cell_id=cell.cell_id,
-            draft_length=cell.draft_length,
-            method=cell.method,
-            speedup=gain.point,
-            adjusted=gain.adjusted,
-            candidates=len(ranked),
-            distinguishable=bool(speedup.distinguishable(gain.adjusted, self.aa)),
-        )
-
-    def _verdict(self, arm: Arm, stopped: str) -> CellVerdict:
-        cell, evidence = arm.cell, self.evidence
-        assert cell.draft is not None  # a Cell of this role has one
-        status, reason = validity.status(arm, self.plain)
-        gain = self._speedup(arm.cell_id)
-        found = self.acceptances[arm.cell_id]
-        costs = self._costs(arm)
-        decisive = _decisive(gain.these_prompts, gain.new_prompts) if gain else None
-        headline = evidence.rows_in(arm.cell_id, HEADLINE)
-        units = evidence.trials.unit[evidence.rows.trial[headline]]
-        measured = self.effects[arm.cell_id].units if gain else np.empty(0, dtype=np.int64)
-        own = evidence.trials_in(arm.cell_id, HEADLINE)
-        plain = evidence.trials_in(self.plain.cell_id, HEADLINE) if self.plain and not cell.skipped else own[:0]
-        trials = np.concatenate([own, plain])
-        flags = Counter(flag for trial in trials.tolist() for flag in evidence.trials.flags.get(trial, ()))
-        distinct = evidence.rows.distinct_4grams[headline]
-        return CellVerdict(
-            backend=cell.backend,
-            pair=cell.pair,
-            method=cell.draft.method,
-            draft_length=cell.draft.length,
-            batch_size=cell.batch_size,
-            prompt_tokens=cell.prompt_tokens,
-            output_tokens=cell.output_tokens,
-            temperature=cell.sampling.temperature,
-            dtype=cell.dtype,
-            device=cell.device,
-            status=status,
-            reason=reason,
-            synthetic=validity.is_synthetic(arm),
-            n_prompts=len(occurring(evidence.rows.prompt[headline[np.isin(units, measured)]])),
-            n_units=len(measured),
-            baseline=self.plain.timing if self.plain else None,
-            speculative=arm.timing,
-            speedup=gain,
-            aa=self.aa,
-            distinguishable=speedup.distinguishable(decisive, self.aa),
-            acceptance=found,
-            equivalence=None,
-            sampling=None,
-            drafter_memory_bytes=_drafter_bytes(arm),
-            distinct_4grams=float(np.nanmean(distinct)) if np.isfinite(distinct).any() else None,
-            group=self.number,
-            cell_id=arm.cell_id,
-            trials=len(trials),
-            trials_failed=sum(trial in evidence.trials.failures for trial in trials.tolist()),
-            trials_flagged=sum(trial in evidence.trials.flags for trial in trials.tolist()),
-            flags=dict(flags),
-            units_dropped=len(occurring(evidence.trials.unit[own])) - len(measured),
-            tokens_after_eos=int((evidence.rows.n_tokens - evidence.rows.natural)[headline].sum()),
-            costs=costs,
-            theory=theory.theory(
-                self._alpha(cell.draft.method), cell.draft.length, found.length if found else None, costs,
-                gain.point if gain else None,
-            ),
-            stopped=stopped,
-        )  # fmt: skip
-
-    def _speedup(self, cell_id: int) -> Speedup | None:
-        if cell_id not in self.effects:
-            return None
-        return speedup.summary(
-            self.pairs[cell_id], self.effects[cell_id], self.categories, self.adjusted[cell_id], self.confidence
-        )
-
-    def _acceptance(self, arm: Arm) -> Acceptance | None:
-        evidence = self.evidence
-        categories = {i: prompt.category for i, prompt in evidence.prompts.items()}
-        for phase in (INSTRUMENTED, HEADLINE):
-            rows = evidence.rows_in(arm.cell_id, phase)
-            found = acceptance.from_rounds(
-                evidence.rounds_in(rows), evidence.rows, categories, arm.k, self.confidence
-            ) or acceptance.from_counts(
-                rows, evidence.rows, evidence.extras.per_position, categories, arm.k, self.confidence
-            )
-            if found:
-                return found
-        return None
-
-    def _alpha(self, method: str) -> float | None:
-        """Acceptance rate at k = 1 with the same method."""
-        for arm in self.arms(SPECULATIVE):
-            if arm.k == 1 and arm.cell.draft and arm.cell.draft.method == method:
-                found = self.acceptances[arm.cell_id]
-                return found.rate if found else None
-        return None
-
-    def _costs(self, arm: Arm) -> StepCosts | None:
-        rounds = self.evidence.rounds_in(self.evidence.rows_in(arm.cell_id, INSTRUMENTED))
-        steps = self.evidence.extras.steps
-        plain: Ints = self.evidence.rows_in(self.plain.cell_id, INSTRUMENTED) if self.plain else np.empty(0, np.int64)
-        return theory.step_costs(
-            rounds.take(acceptance.complete(rounds, self.evidence.rows, arm.k)),
-            [steps[row] for row in plain.tolist() if row in steps],
-            _instrumented_over_headline(arm),
-        )
-
-
-def _decisive(these: Interval | None, new: Interval | None) -> Interval | None:
-    """The interval that decides: on new prompts where there are at least two units, on these otherwise."""
-    return new or these
-
-
-def _instrumented_over_headline(arm: Arm) -> float | None:
-    """Median over units of TPOT in the instrumented pass / in the headline pass."""
-    headline: dict[int, list[float]] = {}
-    for visit in arm.headline:
-        if visit.timing.tpot_ns:
-            headline.setdefault(visit.unit, []).append(visit.timing.tpot_ns)
-    return median_over_units(
-        [
-            (visit.unit, visit.timing.tpot_ns / fmean(headline[visit.unit]))
-            for visit in arm.instrumented
-            if visit.timing.tpot_ns and visit.unit in headline
-        ]
+def _certificate(cells: list[CellVerdict]) -> RunCertificate:
+    """The worst of all cells that were measured and should be lossless."""
+    measured = [cell for cell in cells if cell.status in ("ok", "unverified", "invalid")]
+    greedy = [
+        cell.equivalence.verdict if cell.equivalence else "untested" for cell in measured if cell.temperature == 0
+    ]
+    drawn = [cell.sampling.verdict if cell.sampling else "untested" for cell in measured if cell.temperature > 0]
+    blamed = [
+        (cell, found)
+        for cell in measured
+        if (found := cell.equivalence or cell.sampling) and found.verdict not in ("identical", "not distinguishable")
+    ]
+    blamed.sort(key=lambda each: (*EQUIVALENCE_ORDER, *SAMPLING_ORDER).index(each[1].verdict))
+    return RunCertificate(
+        equivalence=min(greedy, key=EQUIVALENCE_ORDER.index, default=None),
+        sampling=min(drawn, key=SAMPLING_ORDER.index, default=None),
+        reasons=tuple(f"{remarks.name_of(cell)}: {found.verdict}: {found.reason}" for cell, found in blamed),
     )
-
-
-def _drafter_bytes(arm: Arm) -> int | None:
-    launches = occurring(arm.evidence.trials.launch[arm.evidence.trials_in(arm.cell_id, HEADLINE)])
-    facts = (arm.evidence.launches[launch].facts for launch in launches)
-    return next((f.drafter_bytes for f in facts if f and f.drafter_bytes is not None), None)
 
 
 def _run_facts(file: RunFile, evidence: Evidence) -> dict[str, Any]:
     """The manifest, the runtimes' versions as stated, and how many trials there were; warm-ups are counted apart."""
-    measured = evidence.trials.phase != WARMUP
+    phase = evidence.trials.phase
+    measured = np.isin(phase, MEASURED)
     stated = [(launch.backend, launch.facts.versions) for launch in evidence.launches.values() if launch.facts]
     return {
         **{key: value for key, value in file.manifest.items() if key != "writer"},
@@ -255,5 +72,6 @@ def _run_facts(file: RunFile, evidence: Evidence) -> dict[str, Any]:
         "trials": int(measured.sum()),
         "trials_failed": sum(bool(measured[trial]) for trial in evidence.trials.failures),
         "trials_flagged": sum(bool(measured[trial]) for trial in evidence.trials.flags),
-        "warm_ups": int((~measured).sum()),
+        "warm_ups": int((phase == WARMUP).sum()),
+        "scorings": int((phase == CERTIFICATE).sum()),
     }

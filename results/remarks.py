@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from results import validity
 from results.arm import Arm
 from results.columns import ABSENT
 from results.evidence import Evidence
 from results.metrics import occurring
-from results.records import WARMUP
+from results.records import MEASURED
 from results.verdicts import CellVerdict
 
 FEW_UNITS = 20
@@ -31,11 +33,17 @@ def of_run(state: str, evidence: Evidence, groups: Judged) -> list[str]:
     for arms, cells in groups:
         measured = [cell for cell in cells if cell.speedup]
         if measured:
-            found += [f"{_name(cells[0])}: {remark}" for remark in _of_group(arms, measured)]
+            found += [f"{_group_name(cells[0])}: {remark}" for remark in _of_group(arms, measured)]
     return found
 
 
-def _name(cell: CellVerdict) -> str:
+def name_of(cell: CellVerdict) -> str:
+    """One cell in a line."""
+    heat = f", temperature {cell.temperature:g}" if cell.temperature else ""
+    return f"{_group_name(cell)}{heat}, {cell.method} k = {cell.draft_length}"
+
+
+def _group_name(cell: CellVerdict) -> str:
     prompt = "" if cell.prompt_tokens is None else f", {cell.prompt_tokens} prompt tokens"
     batch = "" if cell.batch_size == 1 else f", batch {cell.batch_size}"
     return f"{cell.backend} {cell.pair}{prompt}{batch}"
@@ -45,8 +53,8 @@ def _of_trials(state: str, evidence: Evidence) -> Iterator[str]:
     if state != "finished":
         yield f"the run is {state}: figures are of what was measured until now"
     flags = evidence.trials.flags
-    counted = [trial for trial in flags if evidence.trials.phase[trial] != WARMUP]
-    total = int((evidence.trials.phase != WARMUP).sum())
+    counted = [trial for trial in flags if evidence.trials.phase[trial] in MEASURED]
+    total = int(np.isin(evidence.trials.phase, MEASURED).sum())
     if counted and len(counted) >= MANY_FLAGGED * total:
         kinds = Counter(flag for trial in counted for flag in flags[trial]).most_common()
         named = ", ".join(f"{flag} {count}" for flag, count in kinds)

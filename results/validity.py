@@ -11,7 +11,7 @@ import numpy as np
 from results import checks
 from results.arm import Arm
 from results.metrics import occurring
-from results.records import HEADLINE
+from results.records import WARMUP
 from results.verdicts import Status
 
 
@@ -22,11 +22,11 @@ def status(speculative: Arm, plain: Arm | None) -> tuple[Status, str]:
     for arm in (speculative, plain):
         if arm is not None and (failure := why_failed(arm)) is not None:
             return "failed", failure if arm is speculative else f"the plain arm: {failure}"
-    if plain is None or not all(len(arm.evidence.trials_in(arm.cell_id, HEADLINE)) for arm in (speculative, plain)):
+    if plain is None or not all(len(arm.evidence.trials_in(arm.cell_id, arm.main)) for arm in (speculative, plain)):
         return "skipped", "not measured before the run ended"
-    contradiction = next(contradictions(speculative, plain), None)
+    contradiction = next(findings(speculative, plain), None)
     if contradiction is not None:
-        return "invalid", contradiction
+        return "invalid", contradiction[1]
     if not len(speculative.revealed) and not len(speculative.counted):
         return "unverified", "the runtime reveals neither rounds nor counts of drafts"
     if not speculative.rounds.drafted.any() and not len(speculative.counted):
@@ -34,23 +34,29 @@ def status(speculative: Arm, plain: Arm | None) -> tuple[Status, str]:
     return "ok", ""
 
 
-def contradictions(speculative: Arm, plain: Arm) -> Iterator[str]:
-    """Every reason against a cell, its own first."""
-    yield from (reason for check in checks.OF_SPECULATIVE if (reason := check(speculative)))
-    yield from (f"the plain arm is no baseline: {reason}" for check in checks.OF_PLAIN if (reason := check(plain)))
-    yield from (reason for check in checks.OF_EITHER for arm in (speculative, plain) if (reason := check(arm)))
+def findings(speculative: Arm, plain: Arm) -> Iterator[tuple[str, str]]:
+    """(check, reason) for everything that contradicts a cell, its own first."""
+    for check in checks.OF_SPECULATIVE:
+        if reason := check(speculative):
+            yield check.__name__, reason
+    for check in checks.OF_PLAIN:
+        if reason := check(plain):
+            yield check.__name__, f"the plain arm is no baseline: {reason}"
+    for check in checks.OF_EITHER:
+        if reason := check(speculative) or check(plain):
+            yield check.__name__, reason
     if reason := checks.prompts_differ(speculative, plain):
-        yield reason
+        yield checks.prompts_differ.__name__, reason
 
 
 def why_failed(arm: Arm) -> str | None:
     """The last failure of an arm that has nothing but failures; None otherwise.
 
-    Where it came to no headline trial, its warm-up or its launch may have failed.
+    Where it came to no measured trial, its warm-up or its launch may have failed.
     """
     evidence = arm.evidence
-    headline = evidence.trials_in(arm.cell_id, HEADLINE)
-    trials = headline if len(headline) else np.flatnonzero(evidence.trials.cell == arm.cell_id)
+    measured = evidence.trials_in(arm.cell_id, arm.main)
+    trials = measured if len(measured) else evidence.trials_in(arm.cell_id, WARMUP)
     failures = [evidence.trials.failures.get(trial) for trial in trials.tolist()]
     if failures:
         return failures[-1] if all(failures) else None
@@ -80,5 +86,5 @@ def units_unlike_instrumented(arm: Arm) -> tuple[int, int]:
     """(units, of how many): where the headline output is not that of the instrumented pass of the same arm."""
     headline, instrumented = arm.both_passes
     unit = arm.evidence.trials.unit[arm.evidence.rows.trial]
-    differs = arm.evidence.rows.digest[headline] != arm.evidence.rows.digest[instrumented]
+    differs = arm.evidence.rows.output[headline] != arm.evidence.rows.output[instrumented]
     return len(occurring(unit[headline[differs]])), len(occurring(unit[headline]))

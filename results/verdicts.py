@@ -184,8 +184,16 @@ class CellVerdict:
     """Tokens left out because they came after the natural end."""
     costs: StepCosts | None = None
     theory: Theory | None = None
+    findings: dict[str, str] = field(default_factory=dict)
+    """Check -> what it found against the cell; empty where nothing contradicts."""
     stopped: str = ""
     """Why measuring this group ended: precision reached, all repeats done, time budget, interrupted."""
+
+    @property
+    def not_lossless(self) -> bool:
+        """The output was found not to be the target's own: no speed-up of this cell counts."""
+        greedy = self.equivalence is not None and self.equivalence.verdict == "unexplained"
+        return greedy or (self.sampling is not None and self.sampling.verdict == "biased")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +216,7 @@ class RunVerdict:
 
     run: dict[str, Any]
     """Provenance and sweep as stored, plus `file`, `state`, `versions` (backend -> package -> version, as its worker
-    stated them), `trials`, `trials_failed`, `trials_flagged`, `warm_ups`."""
+    stated them), `trials`, `trials_failed`, `trials_flagged`, `warm_ups`, `scorings`."""
     cells: list[CellVerdict]
     best: list[Best] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

@@ -23,6 +23,8 @@ CERTIFICATE: Literal["certificate"] = "certificate"
 Phase = Literal["warmup", "headline", "instrumented", "certificate"]
 """headline: timed, one streamer and no hooks. instrumented: everything revealed, never a headline speed.
 certificate: outputs scored by teacher forcing; generates nothing."""
+MEASURED: tuple[Phase, ...] = (HEADLINE, INSTRUMENTED)
+"""The phases whose outputs are judged."""
 
 
 @dataclass(frozen=True, slots=True)

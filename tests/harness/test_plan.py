@@ -8,7 +8,8 @@ import pytest
 
 from backends.base import Capabilities
 from harness.order import Call, block, sampling_seed, visits
-from harness.plan import Group, Plan, Stage, make_plan
+from harness.plan import Group, Plan, Stage
+from harness.planner import make_plan
 from harness.stopping import StopRule
 from harness.sweep import Sweep
 from results.errors import UsageError

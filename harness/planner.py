@@ -1,0 +1,163 @@
+"""Sweep x capabilities x pairs -> Plan: every cell, which engine serves it, and why some cells cannot run (pure)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from itertools import product
+
+from backends.base import Capabilities
+from harness.plan import Arm, Engine, Group, Plan
+from harness.sweep import Sweep
+from results.errors import UsageError
+from results.records import (
+    BATCH_SHAPE,
+    BIASED,
+    CONTROL,
+    PLAIN,
+    SPECULATIVE,
+    Cell,
+    Draft,
+    EngineConfig,
+    Pair,
+    Role,
+    Sampling,
+)
+
+NEEDS_ASSISTANT = ("mtp", "draft-model")
+BIASED_AT = 0.75
+"""The positive control samples at this share of the asked temperature."""
+
+
+def make_plan(sweep: Sweep, pairs: Sequence[Pair], capabilities: Mapping[str, Capabilities]) -> Plan:
+    """Lay out every cell of the sweep.
+
+    capabilities: backend name -> what it can do, for every backend of the sweep.
+    Raises UsageError where a method is unknown to all backends, or nothing at all can be measured.
+    """
+    _check_methods(sweep, capabilities)
+    engines: dict[tuple[str, str, Draft | None], Engine] = {}
+    groups: list[Group] = []
+    skipped: list[Cell] = []
+    for number, (backend, pair, cells) in enumerate(_settings(sweep, pairs)):
+        able = capabilities[backend]
+        reasons = [_impossible(cell, able, pair) for cell in cells]
+        alone = None not in [why for why, cell in zip(reasons, cells, strict=True) if cell.role == SPECULATIVE]
+        whole_group = reasons[0] or ("no speculative arm of this group can run" if alone else None)
+        arms = []
+        controls = [*_controls(cells[0], able, sweep)] if whole_group is None else []
+        for cell, reason in zip([*cells, *controls], [*reasons, *(None for _ in controls)], strict=True):
+            why = reason or whole_group
+            placed = replace(cell, group=number, skipped=why)
+            if why is not None:
+                skipped.append(placed)
+                continue
+            fixed = None if able.draft_change == "per-request" else cell.draft
+            key = (backend, pair.name, fixed)
+            if key not in engines:
+                config = _engine_config(sweep, backend, able, fixed)
+                engines[key] = Engine(len(engines), backend, pair, config)
+            arms.append(_arm(placed, engines[key].number, able, sweep))
+        if arms:
+            scores = able.scores and able.token_ids_in and able.token_ids_out
+            groups.append(Group(number, pair, tuple(arms), able.token_ids_in, scores))
+    if not groups:
+        why = next(cell.skipped for cell in skipped if cell.draft is not None)
+        raise UsageError(f"nothing can be measured: {why}")
+    return Plan(sweep, tuple(engines.values()), tuple(groups), tuple(skipped))
+
+
+def _settings(sweep: Sweep, pairs: Sequence[Pair]) -> Iterator[tuple[str, Pair, list[Cell]]]:
+    """Every group as (backend, pair, its cells): plain, control, then the speculative arms."""
+    arms: list[tuple[Role, Draft | None]] = [(PLAIN, None), (CONTROL, None)]  # the controls that any runtime can run
+    arms += [(SPECULATIVE, Draft(method, k)) for method, k in product(sweep.methods, sweep.draft_lengths)]
+    for backend, pair, batch, prompt, temperature in product(
+        sweep.backends, pairs, sweep.batch_sizes, sweep.prompt_tokens, sweep.temperature
+    ):
+        greedy = temperature == 0
+        sampling = Sampling() if greedy else Sampling(temperature, sweep.top_k, sweep.top_p, seed=sweep.seed)
+        yield (
+            backend,
+            pair,
+            [
+                Cell(
+                    group=0,
+                    role=role,
+                    backend=backend,
+                    pair=pair.name,
+                    draft=draft,
+                    batch_size=batch,
+                    prompt_tokens=prompt,
+                    output_tokens=sweep.output_tokens,
+                    sampling=sampling,
+                    dtype=sweep.dtype,
+                    device=sweep.device,
+                    synthetic=pair.random_weights,
+                )
+                for role, draft in arms
+            ],
+        )
+
+
+def _controls(plain: Cell, able: Capabilities, sweep: Sweep) -> Iterator[Cell]:
+    """The undrafted controls of losslessness that this runtime can run beside a plain cell."""
+    if plain.sampling.temperature == 0:
+        largest, size = able.max_batch_plain, plain.batch_size
+        other = 2 * size if largest is None or 2 * size <= largest else 1
+        if other != size:
+            yield replace(plain, role=BATCH_SHAPE, batch_size=other)
+    elif not sweep.speed:
+        sampling = replace(plain.sampling, temperature=BIASED_AT * plain.sampling.temperature)
+        yield replace(plain, role=BIASED, sampling=sampling)
+
+
+def _arm(cell: Cell, engine: int, able: Capabilities, sweep: Sweep) -> Arm:
+    timed = sweep.speed and cell.role in (PLAIN, CONTROL, SPECULATIVE)
+    revealing = "rounds" in able.captures and cell.role in (PLAIN, SPECULATIVE)
+    return Arm(
+        cell,
+        engine,
+        timed=timed,
+        instrumented=not timed or revealing,
+        capture="rounds" if revealing else "timing",
+    )
+
+
+def _impossible(cell: Cell, able: Capabilities, pair: Pair) -> str | None:
+    """Why this runtime cannot run this cell, or None."""
+    if cell.sampling.temperature > 0 and not able.sampling:
+        return f"{cell.backend} does not sample (temperature {cell.sampling.temperature:g})"
+    if cell.prompt_tokens is not None and not able.token_ids_in:
+        return f"{cell.backend} takes no token ids, so that prompts keep their own length"
+    largest = able.max_batch_plain if cell.draft is None else able.max_batch_speculative
+    if cell.draft is not None and cell.draft.method not in able.methods:
+        return f"{cell.backend} does not draft by {cell.draft.method}: it offers {', '.join(able.methods)}"
+    if largest is not None and cell.batch_size > largest:
+        kind = "decodes" if cell.draft is None else "drafts"
+        return f"{cell.backend} {kind} at batch sizes up to {largest}, not {cell.batch_size}"
+    if cell.draft is not None and cell.draft.method in NEEDS_ASSISTANT and pair.assistant is None:
+        return f"{pair.name} names no assistant to draft by {cell.draft.method}: write TARGET:ASSISTANT"
+    return None
+
+
+def _engine_config(sweep: Sweep, backend: str, able: Capabilities, draft: Draft | None) -> EngineConfig:
+    longest = max((length for length in sweep.prompt_tokens if length is not None), default=None)
+    own = None in sweep.prompt_tokens or longest is None
+    return EngineConfig(
+        dtype=sweep.dtype,
+        device=sweep.device,
+        threads=sweep.threads,
+        max_context=None if own or longest is None else longest + sweep.output_tokens,
+        methods=tuple(method for method in sweep.methods if method in able.methods),
+        draft=draft,
+        options=sweep.backend.get(backend, {}),
+        trust_remote_code=sweep.trust_remote_code,
+    )
+
+
+def _check_methods(sweep: Sweep, capabilities: Mapping[str, Capabilities]) -> None:
+    known = sorted({method for able in capabilities.values() for method in able.methods})
+    for method in sweep.methods:
+        if method not in known:
+            near = get_close_matches(method, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"{', '.join(sweep.backends)} offer {', '.join(known)}"
+            raise UsageError(f"unknown draft method {method!r}: {hint}")

@@ -1,0 +1,258 @@
+"""Cells that share prompts, engine settings and their plain arm, and the verdict on each."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
+
+import numpy as np
+
+from results import acceptance, equivalence, sampling, selection, speedup, theory, validity
+from results.arm import Arm, median_over_units
+from results.certificate import Equivalence, SamplingCertificate
+from results.evidence import Evidence
+from results.metrics import Ints, occurring
+from results.records import (
+    BATCH_SHAPE,
+    BIASED,
+    CONTROL,
+    HEADLINE,
+    INSTRUMENTED,
+    PLAIN,
+    SPECULATIVE,
+    Role,
+)
+from results.runfile import RunFile
+from results.speedup import Effects, Pairs
+from results.verdicts import Acceptance, Best, CellVerdict, Interval, Speedup, StepCosts
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Cells that share prompts, engine settings and their plain arm."""
+
+    file: RunFile
+    evidence: Evidence
+    number: int
+    confidence: float
+
+    def arms(self, role: Role) -> list[Arm]:
+        """The group's arms in this role, in the order of their cells."""
+        cells = self.evidence.cells.items()
+        return [self._arms[i] for i, cell in cells if cell.group == self.number and cell.role == role]
+
+    @cached_property
+    def _arms(self) -> dict[int, Arm]:
+        return {i: Arm(self.evidence, i) for i, cell in self.evidence.cells.items() if cell.group == self.number}
+
+    @cached_property
+    def plain(self) -> Arm | None:
+        """The arm that every other one is compared with."""
+        return next(iter(self.arms(PLAIN)), None)
+
+    @cached_property
+    def pairs(self) -> dict[int, Pairs]:
+        """Cell -> its visits beside those of the plain arm."""
+        plain = self.plain.headline if self.plain else []
+        others = self.arms(SPECULATIVE) + self.arms(CONTROL)
+        return {arm.cell_id: speedup.pair(plain, arm.headline) for arm in others}
+
+    @cached_property
+    def effects(self) -> dict[int, Effects]:
+        """Cell -> its paired effects; absent where no unit has a ratio."""
+        return {i: found for i, pairs in self.pairs.items() if (found := speedup.effects(pairs))}
+
+    @cached_property
+    def aa(self) -> Interval | None:
+        """The A/A certificate: the interval of the plain arm against itself."""
+        control = next((self.effects[arm.cell_id] for arm in self.arms(CONTROL) if arm.cell_id in self.effects), None)
+        return _decisive(*speedup.intervals(control, self.confidence)) if control else None
+
+    @cached_property
+    def adjusted(self) -> dict[int, Interval | None]:
+        """Cell -> the interval that allows for picking the best of the group."""
+        speculative = {i: self.effects[i] for arm in self.arms(SPECULATIVE) if (i := arm.cell_id) in self.effects}
+        return selection.adjusted(speculative, self.confidence)
+
+    @cached_property
+    def acceptances(self) -> dict[int, Acceptance | None]:
+        """Cell -> acceptance; from the instrumented pass where that reveals any, else from the headline pass."""
+        return {arm.cell_id: self._acceptance(arm) for arm in self.arms(SPECULATIVE)}
+
+    @cached_property
+    def categories(self) -> dict[int, str]:
+        """Unit -> category of its prompts; `mixed` where a batch holds several."""
+        found: dict[int, set[str]] = {}
+        for arm in self._arms.values():
+            rows = self.evidence.rows_in(arm.cell_id, HEADLINE)
+            units = self.evidence.trials.unit[self.evidence.rows.trial[rows]].tolist()
+            for unit, prompt in zip(units, self.evidence.rows.prompt[rows].tolist(), strict=True):
+                found.setdefault(unit, set()).add(self.evidence.prompts[prompt].category)
+        return {unit: names.pop() if len(names) == 1 else "mixed" for unit, names in found.items()}
+
+    def verdicts(self, stopped: str) -> list[CellVerdict]:
+        """One verdict per speculative cell. stopped: why measuring the group ended."""
+        return [self._verdict(arm, stopped) for arm in self.arms(SPECULATIVE)]
+
+    def best(self, cells: list[CellVerdict]) -> Best | None:
+        """The fastest of the cells that may be ranked: valid, not synthetic, not found to change the output."""
+        ranked = [
+            (c, c.speedup) for c in cells if c.status == "ok" and not (c.synthetic or c.not_lossless) and c.speedup
+        ]
+        if not ranked:
+            return None
+        cell, gain = max(ranked, key=lambda candidate: candidate[1].point)
+        return Best(
+            group=self.number,
+            cell_id=cell.cell_id,
+            draft_length=cell.draft_length,
+            method=cell.method,
+            speedup=gain.point,
+            adjusted=gain.adjusted,
+            candidates=len(ranked),
+            distinguishable=bool(speedup.distinguishable(gain.adjusted, self.aa)),
+        )
+
+    def _verdict(self, arm: Arm, stopped: str) -> CellVerdict:
+        cell, evidence = arm.cell, self.evidence
+        assert cell.draft is not None  # a Cell of this role has one
+        status, reason = validity.status(arm, self.plain)
+        gain = self._speedup(arm.cell_id)
+        found = self.acceptances[arm.cell_id]
+        costs = self._costs(arm)
+        decisive = _decisive(gain.these_prompts, gain.new_prompts) if gain else None
+        headline = evidence.rows_in(arm.cell_id, arm.main)
+        units = evidence.trials.unit[evidence.rows.trial[headline]]
+        own = evidence.trials_in(arm.cell_id, arm.main)
+        seen = np.unique(units) if arm.main == INSTRUMENTED else np.empty(0, dtype=np.int64)
+        measured = self.effects[arm.cell_id].units if gain else seen
+        plain = evidence.trials_in(self.plain.cell_id, arm.main) if self.plain and not cell.skipped else own[:0]
+        trials = np.concatenate([own, plain])
+        flags = Counter(flag for trial in trials.tolist() for flag in evidence.trials.flags.get(trial, ()))
+        distinct = evidence.rows.distinct_4grams[headline]
+        return CellVerdict(
+            backend=cell.backend,
+            pair=cell.pair,
+            method=cell.draft.method,
+            draft_length=cell.draft.length,
+            batch_size=cell.batch_size,
+            prompt_tokens=cell.prompt_tokens,
+            output_tokens=cell.output_tokens,
+            temperature=cell.sampling.temperature,
+            dtype=cell.dtype,
+            device=cell.device,
+            status=status,
+            reason=reason,
+            findings=dict(validity.findings(arm, self.plain)) if self.plain and len(arm.rows) else {},
+            synthetic=validity.is_synthetic(arm),
+            n_prompts=len(occurring(evidence.rows.prompt[headline[np.isin(units, measured)]])),
+            n_units=len(measured),
+            baseline=self.plain.timing if self.plain else None,
+            speculative=arm.timing,
+            speedup=gain,
+            aa=self.aa,
+            distinguishable=speedup.distinguishable(decisive, self.aa),
+            acceptance=found,
+            equivalence=self._equivalence(arm),
+            sampling=self._sampling(arm),
+            drafter_memory_bytes=_drafter_bytes(arm),
+            distinct_4grams=float(np.nanmean(distinct)) if np.isfinite(distinct).any() else None,
+            group=self.number,
+            cell_id=arm.cell_id,
+            trials=len(trials),
+            trials_failed=sum(trial in evidence.trials.failures for trial in trials.tolist()),
+            trials_flagged=sum(trial in evidence.trials.flags for trial in trials.tolist()),
+            flags=dict(flags),
+            units_dropped=len(occurring(evidence.trials.unit[own])) - len(measured),
+            tokens_after_eos=int((evidence.rows.n_tokens - evidence.rows.natural)[headline].sum()),
+            costs=costs,
+            theory=theory.theory(
+                self._alpha(cell.draft.method), cell.draft.length, found.length if found else None, costs,
+                gain.point if gain else None,
+            ),
+            stopped=stopped,
+        )  # fmt: skip
+
+    def _speedup(self, cell_id: int) -> Speedup | None:
+        if cell_id not in self.effects:
+            return None
+        return speedup.summary(
+            self.pairs[cell_id], self.effects[cell_id], self.categories, self.adjusted[cell_id], self.confidence
+        )
+
+    def _acceptance(self, arm: Arm) -> Acceptance | None:
+        evidence = self.evidence
+        categories = {i: prompt.category for i, prompt in evidence.prompts.items()}
+        for phase in (INSTRUMENTED, HEADLINE):
+            rows = evidence.rows_in(arm.cell_id, phase)
+            found = acceptance.from_rounds(
+                evidence.rounds_in(rows), evidence.rows, categories, arm.k, self.confidence
+            ) or acceptance.from_counts(
+                rows, evidence.rows, evidence.extras.per_position, categories, arm.k, self.confidence
+            )
+            if found:
+                return found
+        return None
+
+    def _equivalence(self, arm: Arm) -> Equivalence | None:
+        """The greedy certificate."""
+        if self.plain is None or arm.cell.sampling.temperature > 0:
+            return None
+        return equivalence.equivalence(arm, self.plain, [*self.arms(CONTROL), *self.arms(BATCH_SHAPE)], self._text)
+
+    def _sampling(self, arm: Arm) -> SamplingCertificate | None:
+        """The sampling certificate."""
+        if self.plain is None or arm.cell.sampling.temperature == 0:
+            return None
+        control, biased = (next(iter(self.arms(role)), None) for role in (CONTROL, BIASED))
+        return sampling.certificate(arm, self.plain, control, biased)
+
+    def _text(self, row: int) -> str:
+        """The text of a generation, as the runtime gave it."""
+        return self.file.generation(int(self.evidence.rows.ids[row])).text or ""
+
+    def _alpha(self, method: str) -> float | None:
+        """Acceptance rate at k = 1 with the same method."""
+        for arm in self.arms(SPECULATIVE):
+            if arm.k == 1 and arm.cell.draft and arm.cell.draft.method == method:
+                found = self.acceptances[arm.cell_id]
+                return found.rate if found else None
+        return None
+
+    def _costs(self, arm: Arm) -> StepCosts | None:
+        if not arm.headline:  # nothing was warmed up to be timed
+            return None
+        rounds = self.evidence.rounds_in(self.evidence.rows_in(arm.cell_id, INSTRUMENTED))
+        steps = self.evidence.extras.steps
+        plain: Ints = self.evidence.rows_in(self.plain.cell_id, INSTRUMENTED) if self.plain else np.empty(0, np.int64)
+        return theory.step_costs(
+            rounds.take(acceptance.complete(rounds, self.evidence.rows, arm.k)),
+            [steps[row] for row in plain.tolist() if row in steps],
+            _instrumented_over_headline(arm),
+        )
+
+
+def _decisive(these: Interval | None, new: Interval | None) -> Interval | None:
+    """The interval that decides: on new prompts where there are at least two units, on these otherwise."""
+    return new or these
+
+
+def _instrumented_over_headline(arm: Arm) -> float | None:
+    """Median over units of TPOT in the instrumented pass / in the headline pass."""
+    headline: dict[int, list[float]] = {}
+    for visit in arm.headline:
+        if visit.timing.tpot_ns:
+            headline.setdefault(visit.unit, []).append(visit.timing.tpot_ns)
+    return median_over_units(
+        [
+            (visit.unit, visit.timing.tpot_ns / fmean(headline[visit.unit]))
+            for visit in arm.instrumented
+            if visit.timing.tpot_ns and visit.unit in headline
+        ]
+    )
+
+
+def _drafter_bytes(arm: Arm) -> int | None:
+    launches = occurring(arm.evidence.trials.launch[arm.evidence.trials_in(arm.cell_id, HEADLINE)])
+    facts = (arm.evidence.launches[launch].facts for launch in launches)
+    return next((f.drafter_bytes for f in facts if f and f.drafter_bytes is not None), None)

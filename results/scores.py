@@ -1,0 +1,79 @@
+"""The scores of a run file, where judgements look for them: by the output they are of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from results.codec import SCORE_NUMBERS
+from results.columns import Rows, Trials
+from results.metrics import Floats
+from results.records import Cell
+from results.runfile import RunFile
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Tokens that follow each other, and what the target says of each; NaN where the runtime does not reveal it."""
+
+    start: int
+    """Position of the first one in the output."""
+    tokens: NDArray[np.int32]
+    best: NDArray[np.int32]
+    numbers: Floats
+    """(tokens, 7), in the order of `results.codec.SCORE_NUMBERS`."""
+
+    @property
+    def logit(self) -> Floats:
+        """Of each token."""
+        return self.numbers[:, 0]
+
+    @property
+    def regret(self) -> Floats:
+        """Best logit - chosen logit, at least 0; 0 too where the target chooses the token without showing a logit."""
+        regret = np.maximum(self.numbers[:, 1] - self.numbers[:, 0], 0.0)
+        return np.where(np.isnan(regret) & (self.tokens == self.best), 0.0, regret)
+
+
+OfOutput = tuple[int, int, int]
+"""(group, prompt id, index of the output)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Everything that was scored."""
+
+    own: dict[int, Scored] = field(default_factory=dict)
+    """Row -> as the engine decoded it."""
+    forced: dict[OfOutput, Scored] = field(default_factory=dict)
+    """Output -> teacher-forced in one pass."""
+    replayed: dict[tuple[OfOutput, int], int] = field(default_factory=dict)
+    """(output, position) -> what the target chooses there, with everything before given as one prefill."""
+    passes: dict[OfOutput, int] = field(default_factory=dict)
+    """Output -> target passes that scoring it took."""
+
+
+def read_scores(file: RunFile, cells: Mapping[int, Cell], trials: Trials, rows: Rows) -> Scores:
+    """All scores; of an output that was scored twice, the first."""
+    found = Scores()
+    query = "SELECT generation_id, kind, start, token_ids, best_ids, numbers FROM score ORDER BY id"
+    for generation, kind, start, ids, best, numbers in file.query(query):
+        row = int(np.searchsorted(rows.ids, generation))
+        cell = cells[int(trials.cell[rows.trial[row]])]
+        place = (cell.group, int(rows.prompt[row]), int(rows.output[row]))
+        scored = Scored(
+            start,
+            np.frombuffer(ids, "<i4"),
+            np.frombuffer(best, "<i4"),
+            np.frombuffer(numbers, "<f8").reshape(-1, SCORE_NUMBERS),
+        )
+        if kind == "incremental":
+            found.own.setdefault(row, scored)
+            continue
+        found.passes[place] = found.passes.get(place, 0) + 1
+        if kind == "prefill":
+            found.forced.setdefault(place, scored)
+        else:
+            found.replayed.setdefault((place, start), int(scored.best[0]))
+    return found
