@@ -155,7 +155,7 @@ def test_the_system_theme_is_followed_and_can_be_overruled(visit: Open) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["troubled", "slower"])
+@pytest.mark.parametrize("name", ["troubled", "slower", "certified", "refuted"])
 def test_text_stands_out_from_its_ground(visit: Open, name: str, scheme: str) -> None:
     """WCAG 2.2, 1.4.3: at least 4.5 : 1."""
     page = visit(name, scheme=scheme)
@@ -238,3 +238,78 @@ def test_pictures_are_legible_on_a_phone(visit: Open) -> None:
              11 * s.getBoundingClientRect().width / s.viewBox.baseVal.width)"""
     )
     assert min(sizes) >= 9
+
+
+def opened(page: Any) -> list[Any]:
+    """The divergences of a report, opened as a reader would open them."""
+    found = page.find_elements(By.CSS_SELECTOR, "details.divergence")
+    for one in found:
+        page.execute_script("arguments[0].focus()", one.find_element(By.TAG_NAME, "summary"))
+        webdriver.ActionChains(page).send_keys(Keys.ENTER).perform()
+    return list(found)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ["diverged", "refuted", "hostile"])
+def test_opened_divergences_stay_inside_the_page(visit: Open, name: str, width: int) -> None:
+    page = visit(name, width)
+    found = opened(page)
+    assert found
+    assert all(one.get_attribute("open") for one in found)
+    assert all(one.find_element(By.CSS_SELECTOR, ".both").is_displayed() for one in found)
+    wide, room = page.execute_script("const e = document.documentElement; return [e.scrollWidth, e.clientWidth]")
+    assert wide <= room <= width
+    outside = page.execute_script(
+        """return [...document.querySelectorAll('.divergence *')]
+           .filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 120))"""
+    )
+    assert outside == []
+    assert page.get_log("browser") == []
+
+
+def test_both_continuations_stand_beside_each_other_where_there_is_room(visit: Open) -> None:
+    def tops(width: int) -> list[float]:
+        page = visit("refuted", width)
+        first = opened(page)[0]
+        return [part.rect["y"] for part in first.find_elements(By.CSS_SELECTOR, ".both > .passage")]
+
+    plain, drafted = tops(1280)
+    assert plain == drafted
+    plain, drafted = tops(390)
+    assert plain < drafted
+
+
+def test_a_strangers_text_cannot_leave_its_passage(visit: Open) -> None:
+    page = visit("hostile", 390)
+    opened(page)
+    passages = page.find_elements(By.CSS_SELECTOR, ".divergence pre")
+    assert len(passages) == 2 * 3, "two cells, three passages each"
+    assert any("</pre></details>" in passage.text for passage in passages)
+    assert page.execute_script("return document.title.startsWith('owned')") is False
+
+
+def test_printing_shows_closed_divergences(visit: Open) -> None:
+    page = visit("refuted")
+    drawn = """const done = arguments[0];
+               requestAnimationFrame(() => requestAnimationFrame(() => done(
+                 [...document.querySelectorAll('.both')].filter(e => e.checkVisibility({contentVisibilityAuto: true}) &&
+                   e.getBoundingClientRect().height > 20).length)))"""
+    assert page.execute_async_script(drawn) == 0
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert page.execute_async_script(drawn) == 2 + 6
+
+
+@pytest.mark.parametrize("name", ["certified", "broken", "verified", "refuted"])
+def test_the_certificate_is_on_the_first_screen(visit: Open, name: str) -> None:
+    page = visit(name)
+    certificate = page.find_element(By.CSS_SELECTOR, ".lossless")
+    assert certificate.rect["y"] + certificate.rect["height"] < 900
+    assert "Worst regret" in certificate.text
+
+
+def test_a_wrong_verdict_differs_from_a_good_one_by_more_than_colour(visit: Open) -> None:
+    good, bad = (visit(name).find_element(By.CSS_SELECTOR, "h1").text for name in ("verified", "refuted"))
+    assert good == "Output identical to plain decoding in every prompt compared"
+    assert bad.startswith("Output is not the target's own")
+    weights = "return [...document.querySelectorAll('.lossless .loud')].map(e => getComputedStyle(e).fontWeight)"
+    assert set(visit("refuted").execute_script(weights)) == {"650"}

@@ -3,13 +3,30 @@
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from support.certificates import divergence, equivalence
 from support.runs import run_file
-from support.verdicts import ALL, HOSTILE, cell, demo, hostile, one_cell, run_facts, slower, troubled, verdict
+from support.verdicts import (
+    ALL,
+    HOSTILE,
+    broken,
+    cell,
+    certified,
+    demo,
+    hostile,
+    one_cell,
+    refuted,
+    run_facts,
+    slower,
+    troubled,
+    verdict,
+    verified,
+)
 
 from reports.html import render
 from results.verdicts import RunVerdict
@@ -190,3 +207,102 @@ def test_many_settings_are_all_tabled_and_only_some_drawn(tmp_path: Path) -> Non
     assert "Pictures show the first 12 of 30 settings; the tables hold all of them." in outline.words
     assert "93-token prompts" in outline.words
     assert len(outline.words) < 60_000
+
+
+def test_the_certificate_is_on_the_first_screen(tmp_path: Path) -> None:
+    first = Outline(page(tmp_path, certified())).words.split("Time per output token")[0]
+    for said in (
+        "Losslessness Output identical to plain decoding in every prompt compared Sampled output not distinguishable",
+        "which is no proof of losslessness",
+        "Prompts compared 20 in each of 3 cells Divergences none Worst regret 1.9e-06 · tolerance 2.1e-05",
+        "Diverged without a drafter again 0 of 20, other batch shape 0 of 20",
+        "a bias of 0.080 in total variation towards the likeliest token, 4 times in 5",
+        "Controls the target's own draws passed; plain decoding at temperature 1.3 was caught",
+    ):
+        assert said in first, said
+
+
+def test_wrong_output_is_labelled_wherever_its_speed_up_shows(tmp_path: Path) -> None:
+    html = page(tmp_path, broken())
+    rows = re.findall(r"<tr class=.*?</tr>", html, re.DOTALL)
+    wrong = [row for row in rows if "2.02×" in row or re.search("1.65×.*biased", row, re.DOTALL)]
+    assert len(wrong) >= 4
+    assert all(re.search('class="badge (unexplained|biased)"', row) and "faster" not in row for row in wrong)
+    first = Outline(html).words.split("Time per output token")[0]
+    assert "UNEXPLAINED 1 cell, BIASED 2 cells of 5" in first
+    assert "Divergences 2 ties, 5 unexplained" in first
+
+
+@pytest.mark.parametrize("run", [verified, refuted])
+def test_a_run_that_measures_no_speed_shows_none(tmp_path: Path, run: Callable[[], RunVerdict]) -> None:
+    html = page(tmp_path, run())
+    assert not {"speed", "theory", "trust"} & set(Outline(html).values("id"))
+    results = html.split('<section id="reading"')[0].split("<body>")[1]
+    for absent in ("peed-up", "A/A", "ranked", "Decision", "not distinguishable from plain", "Waterfall"):
+        assert absent not in results, absent
+
+
+def test_runs_with_and_without_speed_stand_in_one_report(tmp_path: Path) -> None:
+    outline = Outline(page(tmp_path, one_cell(), verified()))
+    assert {"speed", "lossless", "trust"} <= set(outline.values("id"))
+    assert "Output identical to plain decoding in every prompt compared" in outline.words
+    assert "No setting can be ranked" not in outline.words
+
+
+def test_every_divergence_opens_with_its_text_tokens_and_scores(tmp_path: Path) -> None:
+    html = page(tmp_path, refuted())
+    opened = re.findall(r"<details class=\"divergence.*?</details>", html, re.DOTALL)
+    assert len(opened) == 2 + 6, "two at k = 1, six at k = 4"
+    assert 'class="badge unexplained"' in opened[0]
+    assert 'class="badge tie"' in opened[-1]
+    told = Outline(opened[0]).words
+    for said in (
+        "greedy, k = 4: prompt code-000, position 17 token 42 → token 311, margin 1.75",
+        "prefill replay chooses 42",
+        "Both outputs, up to here def greet(name):↵ return",
+        'Plain decoding goes on "Hello, " + name↵',
+        'Drafted decoding goes on f"Hello, {name}"↵',
+        "Category source code",
+        "Plain token token 42, logit 14.5000",
+        "Drafted token token 311, logit 12.7500",
+        "Margin between them 1.75",
+        "Tolerance of a tie 0.125",
+        "One rounding unit of float32 0.0625",
+        "The undrafted target chooses here token 42, the plain one",
+        "Worst regret from here on 1.75 at position 17",
+    ):
+        assert said in told, said
+
+
+def test_what_a_divergence_lacks_is_said(tmp_path: Path) -> None:
+    bare = divergence("unclassified", plain_token=None, plain_text="", before="")
+    html = page(tmp_path, verdict([cell(4, equivalence=equivalence(unclassified=1, divergences=(bare,)))]))
+    (opened,) = re.findall(r"<details class=\"divergence.*?</details>", html, re.DOTALL)
+    told = Outline(opened).words
+    for said in ("Plain token the output ends here", "token 311, logit not known", "Margin between them not computed",
+                 "The undrafted target chooses here not replayed", "Plain decoding goes on nothing"):  # fmt: skip
+        assert said in told, said
+
+
+def test_texts_of_megabytes_are_cut_with_a_note_and_stay_text(tmp_path: Path) -> None:
+    attack = "</pre></details></main><script>1</script>\u202e\x1b[2J"
+    huge = divergence("unexplained", before="a" * 3_000_000 + attack, plain_text=attack + "b" * 3_000_000)
+    html = page(tmp_path, verdict([cell(4, equivalence=equivalence(unexplained=1, divergences=(huge,)))]))
+    outline = Outline(html)
+    assert outline.tags.count("script") == 1
+    assert outline.words.count("</pre></details></main><script>1</script>") == 2
+    assert f"… {3_000_000 + len(attack) - 400:,} characters left out" in outline.words
+    assert f"… {3_000_000 + len(attack) - 600:,} characters left out" in outline.words
+    assert not set(html) & set("\u202e\x1b")
+
+
+def test_of_very_many_divergences_the_worst_are_listed(tmp_path: Path) -> None:
+    many = tuple(divergence("tie", n, worst_regret=n / 1e4) for n in range(500))
+    one = replace(equivalence(ties=20), divergences=(*many, divergence("unexplained", 900, worst_regret=0.0)))
+    html = page(tmp_path, verdict([cell(4, equivalence=one)]))
+    assert "the first 60 of 501 divergences" in Outline(html).words
+    opened = re.findall(r"<details class=\"divergence.*?</summary>", html, re.DOTALL)
+    assert len(opened) == 60
+    assert "code-900" in opened[0]
+    assert "code-499" in opened[1]
+    assert len(html) < 400_000

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import matplotlib as mpl
 import pytest
-from support.verdicts import ALL, acceptance, cell, demo, hostile, indistinguishable, troubled, verdict
+from support.verdicts import ALL, acceptance, broken, cell, demo, hostile, indistinguishable, troubled, verdict
 
 from reports.groups import groups
 from reports.plots import acceptance as accepted
@@ -200,3 +200,14 @@ def test_a_strangers_labels_are_plain_text_in_pictures() -> None:
         assert not set(picture.svg) & set("\x1b\x00\u202e\ud800")
     odd = replace(acceptance(4), by_category={})
     assert accepted.by_category("x", groups(verdict([cell(4, acceptance=odd)]))[0]) is None
+
+
+def test_wrong_output_is_named_inside_the_picture_and_joins_no_curve() -> None:
+    drawn = {picture.key: picture for picture in pictures(broken())}
+    assert {"unexplained", "not ranked"} <= set(words(drawn["length0"].svg))
+    assert words(drawn["length1"].svg).count("biased") == 2
+    assert "k = 4 UNEXPLAINED 2.02×" in drawn["length0"].alternative
+    assert "k = 4 UNEXPLAINED" in words(drawn["units0"].svg)
+    assert "k = 4" not in drawn["theory0"].alternative
+    assert "k = 4" not in drawn["best"].alternative
+    assert "theory1" not in drawn

@@ -9,7 +9,22 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
-from support.verdicts import ALL, HOSTILE, cell, demo, empty, hostile, missing_intervals, troubled, verdict
+from support.certificates import equivalence
+from support.verdicts import (
+    ALL,
+    HOSTILE,
+    broken,
+    cell,
+    certified,
+    demo,
+    empty,
+    hostile,
+    missing_intervals,
+    refuted,
+    troubled,
+    verdict,
+    verified,
+)
 
 from reports import listings, terminal
 from reports.table import show, show_comparison, show_runs
@@ -66,6 +81,45 @@ def test_every_number_of_a_doubtful_cell_stands_in_a_labelled_row() -> None:
 def test_failed_and_skipped_cells_show_no_figures() -> None:
     (row,) = [line for line in printed(show, troubled()).splitlines() if line.startswith("5 ")]
     assert not re.search(r"\d\.\d", row)
+
+
+def test_each_group_ends_with_its_certificate_and_what_to_do() -> None:
+    said = printed(show, certified(), 200).splitlines()
+    at = next(i for i, line in enumerate(said) if line.startswith("Output identical to plain decoding in 20 of 20"))
+    assert said[at + 1].startswith("A/A")
+    assert said[at + 2].startswith("Draft 4 tokens a round")
+    assert any(line.startswith("Sampled output not distinguishable") for line in said)
+
+
+def test_wrong_output_is_red_in_its_row_and_below() -> None:
+    said = printed(show, broken(), 400, colours=True)
+    (row,) = [line for line in said.splitlines() if "UNEXPLAINED" in line and "2.02×" in line and "k =" not in line]
+    assert "\x1b[1;31mUNEXPLAINED" in row
+    assert said.count("\x1b[1;31mBIASED") == 3, "two rows and one sentence"
+    assert "\x1b[1;31mk = 4, prompt code-000" in said
+
+
+def test_a_label_is_loud_whatever_stands_before_it() -> None:
+    said = printed(show, verdict([cell(4, status="unverified", equivalence=equivalence(unexplained=1))]), colours=True)
+    assert "\x1b[1;31mUNVERIFIED UNEXPLAINED" in said
+
+
+@pytest.mark.parametrize("width", [60, 200])
+def test_without_speed_the_certificate_is_all_there_is(width: int) -> None:
+    for run in (verified(), refuted()):
+        said = printed(show, run, width)
+        assert "worst regret" in said
+        for absent in ("speed-up", "A/A", "ranked", "TPOT", "units", "not distinguishable from plain"):
+            assert absent not in said
+
+
+def test_without_speed_every_class_of_divergence_has_its_column() -> None:
+    said = printed(show, refuted()).splitlines()
+    (row,) = [line.split() for line in said if line.startswith("4 ") and "unexplained" in line]
+    assert row[:7] == ["4", "unexplained", "20", "14", "1", "0", "5"]
+    (untold,) = [line for line in said if line.startswith("2 ")]
+    assert untold.split()[2:7] == ["–"] * 5
+    assert said[-1].startswith("Output is not the target's own in 1 of 3 cells")
 
 
 def test_unknown_figures_are_called_unknown() -> None:
