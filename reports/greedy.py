@@ -7,7 +7,7 @@ from reports.text import NOT_COMPUTED, Line, clean, count, number, small
 from results.certificate import Control, Divergence, Equivalence
 from results.verdicts import CellVerdict
 
-CONTROLS = {"again": "the same batch again", "batch-shape": "another batch shape"}
+CONTROLS = {"again": "again", "batch-shape": "other batch shape"}
 CLASSES = {"tie": ("tie", "ties"), "batch-numerics": ("batch numerics", "batch numerics"),
            "unexplained": ("unexplained", "unexplained"), "unclassified": ("unclassified", "unclassified")}  # fmt: skip
 SIGNIFICANT = 0.05
@@ -106,7 +106,7 @@ def tolerance(found: Iterable[Equivalence]) -> str:
 def controls(found: Iterable[Control]) -> str:
     """How often undrafted decoding left itself."""
     told = [f"{CONTROLS[c.kind]} {c.diverged} of {c.prompts}" for c in found]
-    return f"controls without a drafter diverged: {', '.join(told)}" if told else "no control without a drafter"
+    return f"controls without drafter diverged: {', '.join(told)}" if told else "no control without drafter"
 
 
 def controls_of(found: Iterable[Equivalence]) -> tuple[Control, ...]:

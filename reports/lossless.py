@@ -13,7 +13,7 @@ UNTESTED = "Losslessness untested: this run compared no output with plain decodi
 REASONS = 5
 """Reasons of a run that are told one by one."""
 _VERDICTS: dict[str, Line] = {
-    "identical": Line("Output identical to plain decoding in every prompt", "good"),
+    "identical": Line("Output identical to plain decoding in every prompt compared", "good"),
     "equivalent": Line("Output equivalent to plain decoding, every divergence explained", "good"),
     "text-only": Line("Only texts could be compared, no token ids", "caution"),
     "untested": Line("Losslessness untested", "caution"),
