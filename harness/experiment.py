@@ -26,7 +26,7 @@ from harness.fleet import Fleet, logs_of
 from harness.journal import Journal
 from harness.observe import Observer, Silent
 from harness.plan import Plan
-from harness.planner import make_plan
+from harness.planner import check_size, make_plan
 from harness.runner import Runner
 from harness.stopping import StopRule
 from harness.sweep import Sweep, from_manifest
@@ -129,7 +129,9 @@ def _prepared(sweep: Sweep) -> tuple[Plan, list[Source]]:
     capabilities = {name: discover.load(name).capabilities for name in sweep.backends}
     plan = make_plan(sweep, [resolve(pair) for pair in sweep.pairs], capabilities)
     texts = prompting.texts(sweep)
-    return replace(plan, texts=len(texts)), texts
+    plan = replace(plan, texts=len(texts))
+    check_size(plan)
+    return plan, texts
 
 
 def _session(

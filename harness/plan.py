@@ -20,7 +20,7 @@ DEFAULT_UNITS = 24
 """Units of a group where the sweep names no number: the stop rule wants at least 20."""
 VISITS_FOR_PRECISION = 10
 """The most visits to a unit where a precision is asked for and nothing else bounds the run."""
-DRAWS = 4
+DRAWS = 3
 """Continuations per prompt and arm where sampling is verified and the sweep names no number."""
 
 

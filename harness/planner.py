@@ -1,12 +1,13 @@
 """Sweep x capabilities x pairs -> Plan: every cell, which engine serves it, and why some cells cannot run (pure)."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from itertools import product
 
 from backends.base import Capabilities
-from harness.plan import Arm, Engine, Group, Plan
+from harness.plan import Arm, Engine, Group, Plan, units_of
 from harness.sweep import Sweep
 from results.errors import UsageError
 from results.records import (
@@ -22,6 +23,7 @@ from results.records import (
     Role,
     Sampling,
 )
+from results.sampling import MIN_TOKENS
 
 NEEDS_ASSISTANT = ("mtp", "draft-model")
 BIASED_AT = 0.75
@@ -38,8 +40,11 @@ def make_plan(sweep: Sweep, pairs: Sequence[Pair], capabilities: Mapping[str, Ca
     engines: dict[tuple[str, str, Draft | None], Engine] = {}
     groups: list[Group] = []
     skipped: list[Cell] = []
-    for number, (backend, pair, cells) in enumerate(_settings(sweep, pairs)):
+    for number, (backend, pair, every) in enumerate(_settings(sweep, pairs)):
         able = capabilities[backend]
+        # Where sampling is verified by scores, those of the plain arm are the negative control.
+        own_control = not sweep.speed and able.scores and every[0].sampling.temperature > 0
+        cells = [cell for cell in every if not (own_control and cell.role == CONTROL)]
         reasons = [_impossible(cell, able, pair) for cell in cells]
         alone = None not in [why for why, cell in zip(reasons, cells, strict=True) if cell.role == SPECULATIVE]
         whole_group = reasons[0] or ("no speculative arm of this group can run" if alone else None)
@@ -64,6 +69,28 @@ def make_plan(sweep: Sweep, pairs: Sequence[Pair], capabilities: Mapping[str, Ca
         why = next(cell.skipped for cell in skipped if cell.draft is not None)
         raise UsageError(f"nothing can be measured: {why}")
     return Plan(sweep, tuple(engines.values()), tuple(groups), tuple(skipped))
+
+
+def check_size(plan: Plan) -> None:
+    """Raise UsageError, naming the number needed, where what is to be verified is too little for any conclusion.
+
+    The prefill gives the first token, which never meets the drafter; the others count.
+    """
+    sweep = plan.sweep
+    if sweep.speed:
+        return
+    of_rounds = sweep.output_tokens - 1
+    if not of_rounds:
+        raise UsageError("-n 1: the only token comes from the prefill and never meets the drafter; ask for at least 2")
+    for group in plan.groups:
+        rows = units_of(sweep, group.cell.batch_size, plan.texts) * group.cell.batch_size
+        visits, temperature = plan.visits_of(group), group.cell.sampling.temperature
+        if temperature > 0 and visits is not None and rows * visits * of_rounds < MIN_TOKENS:
+            raise UsageError(
+                f"--draws {visits}: {visits} x {of_rounds} tokens from rounds after each of {rows} prompts are "
+                f"{rows * visits * of_rounds}, and {MIN_TOKENS} are needed for any conclusion at temperature "
+                f"{temperature:g}: --draws {math.ceil(MIN_TOKENS / rows / of_rounds)} or more"
+            )
 
 
 def _settings(sweep: Sweep, pairs: Sequence[Pair]) -> Iterator[tuple[str, Pair, list[Cell]]]:
@@ -106,7 +133,7 @@ def _controls(plain: Cell, able: Capabilities, sweep: Sweep) -> Iterator[Cell]:
         if other != size:
             yield replace(plain, role=BATCH_SHAPE, batch_size=other)
     elif not sweep.speed:
-        sampling = replace(plain.sampling, temperature=BIASED_AT * plain.sampling.temperature)
+        sampling = replace(plain.sampling, temperature=round(BIASED_AT * plain.sampling.temperature, 6))
         yield replace(plain, role=BIASED, sampling=sampling)
 
 

@@ -117,7 +117,7 @@ def load(path: Path | None, overrides: Mapping[str, object]) -> Sweep:
     if embedded:
         path = Path(str(files("harness") / "sweeps" / f"{EMBEDDED}.toml"))
     table = {} if path is None else _read(path)
-    if embedded and given.keys() & {"precision", "time_budget"}:
+    if embedded and (given.keys() & {"precision", "time_budget"} or given.get("speed") is False):
         del table["repeats"]  # its one visit to every prompt is a default; who names another limit wants that one
     if path is not None:
         table.setdefault("name", re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") or "run")

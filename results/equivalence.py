@@ -195,7 +195,7 @@ def _explained(found: Divergence, tolerance: float | None) -> Divergence:
     tokens = f"{found.speculative_token} instead of {found.plain_token}"
     if found.margin is None or not np.isfinite(found.margin):
         return replace(found, reason=f"{where} is {tokens}, and nothing was scored")
-    margin = f"{where} is {tokens}, {found.margin:.2g} below it"
+    margin = f"{where} is {tokens}, a margin of {found.margin:.2g}"
     if tolerance is not None and abs(found.margin) <= tolerance:
         return replace(found, kind="tie", reason=f"{margin}: within the noise of {tolerance:.2g}")
     if found.replayed_token is None:

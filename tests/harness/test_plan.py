@@ -36,10 +36,12 @@ def plan(able: Capabilities = ABLE, pair: Pair = PAIR, **sweep: object) -> Plan:
     return make_plan(Sweep(**{"prompts": 4, **sweep}), [pair], {"transformers": able})  # type: ignore[arg-type]
 
 
-def test_a_group_is_plain_control_and_an_arm_per_method_and_length() -> None:
+def test_a_group_is_plain_control_and_an_arm_per_method_and_length_and_a_control_in_another_batch_shape() -> None:
     (group,) = plan(draft_lengths=[2, 4]).groups
-    assert [arm.label for arm in group.arms] == ["plain", "control", "mtp k=2", "mtp k=4"]
-    assert [arm.instrumented for arm in group.arms] == [True, False, True, True]
+    assert [arm.label for arm in group.arms] == ["plain", "control", "mtp k=2", "mtp k=4", "batch-shape"]
+    assert [arm.timed for arm in group.arms] == [True, True, True, True, False]
+    assert [arm.instrumented for arm in group.arms] == [True, False, True, True, True]
+    assert [arm.cell.batch_size for arm in group.arms] == [1, 1, 1, 1, 2]
     assert {arm.engine for arm in group.arms} == {0}
 
 
@@ -65,7 +67,7 @@ def test_what_cannot_run_is_put_aside_with_the_reason(pair: Pair, sweep: dict[st
 
 def test_calls_and_tokens_are_counted() -> None:
     made = plan(draft_lengths=[2, 4], output_tokens=10, repeats=3)
-    assert made.calls == 4 * (3 * 2 * 4 + 3)
+    assert made.calls == 4 * (3 * 2 * 4 + 3 + 1)
     assert made.tokens == made.calls * 10
     assert made.seconds({"pair": 100.0}) == pytest.approx(made.calls * 1.0)
     assert made.seconds({"pair": None}) is None
@@ -100,8 +102,8 @@ def test_a_block_is_mirrored_and_the_same_every_time() -> None:
     (group,) = plan().groups
     calls = block(7, group, 3, 0)
     assert labels(calls) == labels(calls)[::-1]
-    assert [call.half for call in calls] == [0] * 8 + [1] * 8 + [0] * 7
-    assert Counter(labels(calls)) == {arm.label: 2 for arm in group.arms}
+    assert [call.half for call in calls] == [0] * 8 + [1] * 8 + [0] * (7 + 1)
+    assert Counter(labels(calls)) == {arm.label: 2 for arm in group.timed}
     assert calls == block(7, group, 3, 0)
 
 
@@ -113,7 +115,7 @@ def test_orders_differ_between_seeds_groups_units_and_repeats() -> None:
 
 def test_only_the_first_visit_is_instrumented() -> None:
     (group,) = plan().groups
-    assert len(block(0, group, 0, 0)) == group.calls(first_visit=True) == 23
+    assert len(block(0, group, 0, 0)) == group.calls(first_visit=True) == 16 + 7 + 1
     assert len(block(0, group, 0, 1)) == group.calls(first_visit=False) == 16
 
 
@@ -137,7 +139,7 @@ def test_groups_alternate_and_shorter_ones_end_earlier() -> None:
 def test_sampling_seeds_are_many_and_fit_into_31_bits() -> None:
     (group,) = plan().groups
     seeds = {sampling_seed(0, group, unit, 0, call) for unit in range(50) for call in block(0, group, unit, 0)}
-    assert len(seeds) == 50 * 23
+    assert len(seeds) == 50 * (16 + 7 + 1)
     assert all(0 <= seed < 2**31 for seed in seeds)
 
 
@@ -227,8 +229,8 @@ def test_stages_share_the_time_that_is_left() -> None:
 def test_time_left_follows_from_the_blocks_so_far_and_the_budget() -> None:
     stop, group = rule(repeats=2)
     assert stop.seconds_left() is None
-    stop.block_done(group, first_visit=True, seconds=8.0)
-    assert stop.seconds_left() == pytest.approx(3 * 8.0 + 4 * 6.0)
+    stop.block_done(group, first_visit=True, seconds=9.0)  # 9 calls, and 6 at every later visit
+    assert stop.seconds_left() == pytest.approx(3 * 9.0 + 4 * 6.0)
     stop.stopped(group)
     assert stop.seconds_left() == 0
     stop, group = rule(time.monotonic() + 5, repeats=2, time_budget=5)

@@ -27,13 +27,14 @@ def test_every_arm_meets_every_unit_twice_and_once_with_instruments(bench: Path,
     assert measured.state == "finished"
     with RunFile.open(measured.path) as file:
         cells = file.cells()
-        assert Counter(cell.role for cell in cells.values()) == {"plain": 2, "control": 2, "speculative": 4}
+        roles = Counter(cell.role for cell in cells.values())
+        assert roles == {"plain": 2, "control": 2, "speculative": 4, "batch-shape": 2}
         assert {(cell.device, cell.dtype) for cell in cells.values()} == {("cpu", "float32")}
         visits = Counter((t.cell_id, t.unit, t.repeat, t.half) for t in headline(file))
         assert len(visits) == 8 * 3 * 2
         assert set(visits.values()) == {1}
         instrumented = Counter(cells[t.cell_id].role for _, t in file.trials(phase="instrumented"))
-        assert instrumented == {"plain": 6, "speculative": 12}
+        assert instrumented == {"plain": 6, "speculative": 12, "batch-shape": 6}
         assert file.stopped() == {0: "all repeats done", 1: "all repeats done"}
         assert {len(prompt.token_ids or ()) for prompt in file.prompts().values()} == {16, 32}
 
@@ -62,16 +63,24 @@ def test_generations_belong_to_the_prompts_of_their_unit(bench: Path, sweep: Mak
 
 def test_only_the_instrumented_pass_carries_instruments(bench: Path, sweep: Make) -> None:
     with RunFile.open(measure(sweep(), bench / "out").path) as file:
+        cells = file.cells()
         for trial_id, trial in file.trials():
-            ((_, seen),) = file.generations(trial_id)
-            instruments = seen.rounds is not None or seen.steps is not None
-            assert instruments == (trial.phase == "instrumented")
+            for _, seen in file.generations(trial_id):
+                instruments = seen.rounds is not None or seen.steps is not None
+                assert instruments == (trial.phase == "instrumented" and cells[trial.cell_id].role != "batch-shape")
+
+
+def test_the_batch_shape_control_holds_the_unit_and_the_next_one(bench: Path, sweep: Make) -> None:
+    with RunFile.open(measure(sweep(), bench / "out").path) as file:
+        control = next(cell_id for cell_id, cell in file.cells().items() if cell.role == "batch-shape")
+        rows = {t.unit: [prompt for prompt, _ in file.generations(i)] for i, t in file.trials(cell_id=control)}
+    assert rows == {0: [1, 2], 1: [2, 3], 2: [3, 1]}
 
 
 def test_warm_up_is_stored_and_flagged_for_every_arm(bench: Path, sweep: Make) -> None:
     with RunFile.open(measure(sweep({"sleep_s": 0.02}), bench / "out").path) as file:
         calls = Counter(trial.cell_id for _, trial in file.trials(phase="warmup"))
-        assert calls.keys() == file.cells().keys()
+        assert calls.keys() == {i for i, cell in file.cells().items() if cell.role != "batch-shape"}
         assert all(2 <= number <= 5 for number in calls.values())
         first = [trial.phase for _, trial in file.trials()]
         assert first.index("headline") == sum(calls.values())
