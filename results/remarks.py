@@ -10,7 +10,7 @@ from results.arm import Arm
 from results.columns import ABSENT
 from results.evidence import Evidence
 from results.metrics import occurring
-from results.records import MEASURED
+from results.records import HEADLINE, MEASURED
 from results.verdicts import CellVerdict
 
 FEW_UNITS = 20
@@ -52,6 +52,8 @@ def _group_name(cell: CellVerdict) -> str:
 def _of_trials(state: str, evidence: Evidence) -> Iterator[str]:
     if state != "finished":
         yield f"the run is {state}: figures are of what was measured until now"
+    if not (evidence.trials.phase == HEADLINE).any():
+        return  # nothing was timed, so nothing was disturbed
     flags = evidence.trials.flags
     counted = [trial for trial in flags if evidence.trials.phase[trial] in MEASURED]
     total = int(np.isin(evidence.trials.phase, MEASURED).sum())
