@@ -86,8 +86,8 @@ def equivalence(arm: Arm, plain: Arm, undrafted: Sequence[Arm], text_of: TextOf)
     kinds = [each.kind for each in divergences.values()]
     between = [control for each in undrafted if (control := controls.control(each, plain))]
     diverged_anywhere = set().union(*(control.diverged for control in between))
-    verdict, reason = _verdict(len(compared), kinds, text_only, divergences)
     scored = {place for rows in compared.values() for row in rows if (place := arm.place(row)) in arm.scores.forced}
+    verdict, reason = _verdict(len(compared), kinds, text_only, divergences, scored=bool(scored))
     regrets = _regrets([arm.scores.forced[place] for place in scored])
     return Equivalence(
         verdict=verdict,
@@ -115,13 +115,16 @@ def equivalence(arm: Arm, plain: Arm, undrafted: Sequence[Arm], text_of: TextOf)
 
 
 def _verdict(
-    prompts: int, kinds: Sequence[DivergenceKind], text_only: bool, found: dict[int, Divergence]
+    prompts: int, kinds: Sequence[DivergenceKind], text_only: bool, found: dict[int, Divergence], *, scored: bool
 ) -> tuple[EquivalenceName, str]:
     if not prompts:
         return "untested", "no prompt was answered by both arms"
     if text_only:
         differing = f"; {len(kinds)} of {prompts} texts differ" if kinds else ""
         return "text-only", f"the runtime gives no token ids{differing}"
+    if "unexplained" not in kinds and "unclassified" in kinds and not scored:
+        ties = "so a tie, batch numerics and a bug cannot be told apart"
+        return "untested", f"{len(kinds)} of {prompts} prompts diverge, and the runtime cannot score, {ties}"
     for kind in ("unexplained", "unclassified"):
         if kind in kinds:
             first = next(each for each in found.values() if each.kind == kind)
