@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from reports.groups import Group
 from reports.text import NOT_COMPUTED, Line, clean, count, number, small
-from results.certificate import Control, Divergence, Equivalence
+from results.certificate import Control, Equivalence
 from results.verdicts import CellVerdict
 
 CONTROLS = {"again": "again", "batch-shape": "other batch shape"}
@@ -86,7 +86,8 @@ def _verdict(where: str, alike: Sequence[Equivalence]) -> Line:
             return Line(f"{told} ({parts})" if of else told, "caution")
         case "unexplained":
             told = f"UNEXPLAINED {where}: the output is not the target's own: {parts} · {worst}"
-            return Line(f"{told} · {why}" if why else told, "loud")
+            told_below = any(d.kind == "unexplained" for d in found.divergences)
+            return Line(f"{told} · {why}" if why and not told_below else told, "loud")
 
 
 def regret(found: Iterable[Equivalence]) -> str:
@@ -121,19 +122,10 @@ def controls_of(found: Iterable[Equivalence]) -> tuple[Control, ...]:
 def _unexplained(group: Group, found: Found) -> Iterator[Line]:
     every = [(cell, d) for cell, e in found for d in e.divergences if d.kind == "unexplained"]
     for cell, d in every[:_FIRST]:
-        place = f"{group.arm(cell)}, prompt {clean(d.prompt, 60)}, position {d.position}"
-        yield Line(f"{place}: {tokens(d)}; {clean(d.reason)}", "loud")
+        after = "" if d.worst_position is None else f" at position {d.worst_position}"
+        yield Line(f"{group.arm(cell)}: {clean(d.reason)} · worst regret {small(d.worst_regret)}{after}", "loud")
     if len(every) > _FIRST:
         yield Line(f"and {len(every) - _FIRST} more unexplained: the HTML report and --json hold all", "loud")
-
-
-def tokens(divergence: Divergence) -> str:
-    """Both tokens, what lies between them and what came after."""
-    after = "" if divergence.worst_position is None else f" at position {divergence.worst_position}"
-    return (
-        f"plain {token(divergence.plain_token)}, drafted {token(divergence.speculative_token)}, margin "
-        f"{small(divergence.margin)}, worst regret {small(divergence.worst_regret)}{after}"
-    )
 
 
 def token(value: int | None) -> str:

@@ -137,7 +137,7 @@ def labels(cell: CellVerdict) -> tuple[str, ...]:
 
 def sound(cell: CellVerdict) -> bool:
     """Whether a speed-up of this cell counts: valid, and nothing is held against its output."""
-    return cell.status == "ok" and not wrong(cell)
+    return cell.status == "ok" and not cell.not_lossless
 
 
 def measured(cell: CellVerdict) -> bool:

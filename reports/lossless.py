@@ -121,12 +121,13 @@ def _sum(found: list[Equivalence]) -> Equivalence:
 
 
 def _sampled_facts(found: list[SamplingCertificate]) -> Iterable[tuple[str, str, Tone]]:
-    known = [s for s in found if s.verdict != "untested"]
+    known = sampled.judged(found)
     if not known:
         return
     yield "Sampled tokens tested", f"{sum(s.n for s in known):,} in {count(len(known), 'cell')}", "plain"
     biased = any(s.verdict == "biased" for s in known)
-    yield "Smallest p", sampled.smallest(known).removeprefix("smallest p "), "loud" if biased else "plain"
+    p = sampled.smallest(known).removeprefix("smallest p ")
+    yield "Smallest p", f"{p}, {sampled.level(known)}", "loud" if biased else "plain"
     if not biased:
         yield "Would have been caught", sampled.power(known).replace(" would have been caught", ","), "plain"
     both = sampled.controls(known)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from reports.groups import Group
-from reports.text import NOT_COMPUTED, TONES, Line, clean, count, small
+from reports.text import NOT_COMPUTED, TONES, Line, Tone, clean, count, small
 from results.certificate import SamplingCertificate
 
 
@@ -12,34 +12,44 @@ def lines(group: Group) -> Iterator[Line]:
     found = [(cell, cell.sampling) for cell in group.cells if cell.sampling]
     for where, alike in group.alike(found, lambda s: (s.verdict, s.verdict != "not distinguishable" and s.reason)):
         yield from _verdict(where, alike)
-    known = [s for _, s in found if s.verdict != "untested"]
+    known = judged(s for _, s in found)
     if known:
         both = controls(known)
         yield Line(f"Controls: {'; '.join(c.text for c in both)}", max((c.tone for c in both), key=TONES.index))
 
 
+def judged(found: Iterable[SamplingCertificate]) -> list[SamplingCertificate]:
+    """Those with a conclusion, or with a control that forbade one."""
+    return [s for s in found if s.verdict != "untested" or False in (s.negative_control, s.positive_control)]
+
+
 def _verdict(where: str, alike: Sequence[SamplingCertificate]) -> Iterator[Line]:
     found = alike[0]
-    why, numbers = clean(found.reason), f"{smallest(alike)} · {tested(alike)}"
+    why = clean(found.reason)
     if found.verdict == "untested":
         yield Line(f"Sampled output untested {where}: {why or 'nothing was drawn'}", "caution")
     elif found.verdict == "biased":
         told = f"BIASED {where}: sampled output does not follow the target's own distribution"
-        yield Line(" · ".join((f"{told}: {why}" if why else told, numbers)), "loud")
+        yield Line(f"{told}: {why or smallest(alike)} · {level(alike)} · {tested(alike)}", "loud")
     else:
+        numbers = " · ".join((smallest(alike), level(alike), tested(alike)))
         yield Line(f"Sampled output not distinguishable from the target's own distribution {where} · {numbers}")
         yield Line(f"No proof of losslessness: {power(alike)}", "quiet")
     impossible = sum(s.impossible for s in alike)
     if impossible:
-        yield Line(f"{count(impossible, 'token')} {where} that the asked distribution cannot give", "loud")
+        tone: Tone = "loud" if found.verdict == "biased" else "quiet"
+        yield Line(f"{count(impossible, 'token')} {where} that truncation leaves no probability", tone)
 
 
 def smallest(found: Iterable[SamplingCertificate]) -> str:
-    """The smallest p of several certificates, and the level that it is held against."""
-    known = list(found)
-    ps = [s.p for s in known if s.p is not None]
-    p = f"smallest p {small(min(ps), 2)} after Holm's correction" if ps else f"smallest p {NOT_COMPUTED}"
-    return f"{p}, level {' to '.join(f'{level:g}' for level in sorted({s.level for s in known}))}"
+    """The smallest p of several certificates."""
+    ps = [s.p for s in found if s.p is not None]
+    return f"smallest p {small(min(ps), 2)} after Holm's correction" if ps else f"smallest p {NOT_COMPUTED}"
+
+
+def level(found: Iterable[SamplingCertificate]) -> str:
+    """What p is held against."""
+    return f"level {' to '.join(f'{at:g}' for at in sorted({s.level for s in found}))}"
 
 
 def tested(found: Iterable[SamplingCertificate]) -> str:

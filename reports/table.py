@@ -84,7 +84,11 @@ def _explained(group: Group) -> Iterable[Text]:
 def _measured(group: Group) -> str:
     """What a group's figures rest on."""
     first = max(group.cells, key=lambda cell: cell.n_units)
-    facts = [f"{count(first.n_prompts, 'prompt')} in {count(first.n_units, 'unit')}"] if group.speed else []
+    compared = max((c.equivalence.prompts for c in group.cells if c.equivalence), default=0)
+    if group.speed:
+        facts = [f"{count(first.n_prompts, 'prompt')} in {count(first.n_units, 'unit')}"]
+    else:
+        facts = [f"{count(compared, 'prompt')} compared"] if compared else []
     return " · ".join((*facts, *([clean(first.stopped, 120)] if first.stopped else [])))
 
 

@@ -258,7 +258,7 @@ def test_every_divergence_opens_with_its_text_tokens_and_scores(tmp_path: Path) 
     told = Outline(opened[0]).words
     for said in (
         "greedy, k = 4: prompt code-000, position 17 token 42 → token 311, margin 1.75",
-        "prefill replay chooses 42",
+        "token 17 of code-000 is 311 instead of 42, a margin of 1.8; the target chooses 42",
         "Both outputs, up to here def greet(name):↵ return",
         'Plain decoding goes on "Hello, " + name↵',
         'Drafted decoding goes on f"Hello, {name}"↵',

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support.certificates import divergence, equivalence, run_certificate, sampling, untested
+from support.certificates import equivalence, run_certificate, sampling, untested
 from support.verdicts import (
     HOSTILE,
     NO_SPEED,
@@ -20,8 +20,9 @@ from support.verdicts import (
 
 from reports.groups import groups, labels, measures_speed
 from reports.lossless import block, output, summary
-from reports.text import Line, passage, small
+from reports.text import Line, Tone, passage, small
 from reports.words import decide, notes, run_headline
+from results.certificate import SamplingName
 from results.verdicts import CellVerdict, RunVerdict
 
 
@@ -95,15 +96,10 @@ def test_unexplained_divergences_are_told_one_by_one_as_far_as_a_screen_allows()
     loud = [line.text for line in said(cell(4, equivalence=equivalence(unexplained=5))) if line.tone == "loud"]
     assert len(loud) == 1 + 3 + 1
     assert loud[1].startswith(
-        "k = 4, prompt code-000, position 17: plain token 42, drafted token 311, margin 1.75, worst regret 1.75 at "
-        "position 17; margin 1.75 is beyond the tolerance"
+        "k = 4: token 17 of code-000 is 311 instead of 42, a margin of 1.8; the target chooses 42 · worst regret 1.75 "
+        "at position 17"
     )
     assert loud[-1] == "and 2 more unexplained: the HTML report and --json hold all"
-
-
-def test_an_output_that_ended_early_has_no_token_there() -> None:
-    ended = equivalence(unexplained=1, divergences=(divergence("unexplained", speculative_token=None, margin=None),))
-    assert "plain token 42, drafted the end, margin not computed" in texts(cell(4, equivalence=ended))
 
 
 def test_the_frequency_test_tells_what_it_would_have_noticed() -> None:
@@ -140,7 +136,7 @@ def test_not_distinguishable_is_told_with_its_power_and_never_as_lossless() -> N
     first, second, third = said(cell(4, temperature=1.0, sampling=sampling()))
     assert first.text == (
         "Sampled output not distinguishable from the target's own distribution at k = 4 · smallest p 0.31 after Holm's "
-        "correction, level 0.01 · 12,034 tokens tested"
+        "correction · level 0.01 · 12,034 tokens tested"
     )
     assert first.tone != "good"
     assert second.text == (
@@ -165,9 +161,9 @@ def test_a_biased_sampler_is_loud_and_says_by_which_test() -> None:
     first, *_ = said(cell(4, temperature=1.0, sampling=sampling("biased")))
     assert first.tone == "loud"
     assert first.text.startswith(
-        "BIASED at k = 4: sampled output does not follow the target's own distribution: surprisal"
+        "BIASED at k = 4: sampled output does not follow the target's own distribution: tokens at"
     )
-    assert "3.2e-19" in first.text
+    assert first.text.endswith("(z = +9.1), p = 3e-19 · level 0.01 · 12,034 tokens tested")
 
 
 @pytest.mark.parametrize(
@@ -176,12 +172,12 @@ def test_a_biased_sampler_is_loud_and_says_by_which_test() -> None:
         ({"negative_control": False}, "the target's own draws FAILED these tests, as 1 % do by chance"),
         (
             {"positive_control": False},
-            "plain decoding at temperature 1.3 was NOT caught: these tests show nothing here",
+            "a biased sampler was NOT caught: these tests show nothing here",
         ),
     ],
 )
 def test_a_control_that_fails_is_a_caution(changes: dict[str, bool], told: str) -> None:
-    last = said(cell(4, temperature=1.0, sampling=sampling(**changes)))[-1]
+    last = said(cell(4, temperature=1.0, sampling=sampling("untested", **changes)))[-1]
     assert told in last.text
     assert last.tone == "caution"
 
@@ -192,9 +188,11 @@ def test_a_control_that_was_not_drawn_did_not_pass() -> None:
     assert told == "Controls: the target's own draws: not tested; a biased sampler: not tested"
 
 
-def test_tokens_that_the_distribution_cannot_give_are_loud() -> None:
-    lines = said(cell(4, temperature=1.0, sampling=sampling("biased", impossible=3)))
-    assert Line("3 tokens at k = 4 that the asked distribution cannot give", "loud") in lines
+def test_tokens_that_truncation_excludes_are_loud_only_where_they_decide() -> None:
+    expected: tuple[tuple[SamplingName, Tone], ...] = (("biased", "loud"), ("not distinguishable", "quiet"))
+    for name, tone in expected:
+        lines = said(cell(4, temperature=1.0, sampling=sampling(name, impossible=3)))
+        assert Line("3 tokens at k = 4 that truncation leaves no probability", tone) in lines
 
 
 def test_wrong_output_is_labelled_beside_every_figure() -> None:

@@ -96,7 +96,7 @@ def test_wrong_output_is_red_in_its_row_and_below() -> None:
     (row,) = [line for line in said.splitlines() if "UNEXPLAINED" in line and "2.02×" in line and "k =" not in line]
     assert "\x1b[1;31mUNEXPLAINED" in row
     assert said.count("\x1b[1;31mBIASED") == 3, "two rows and one sentence"
-    assert "\x1b[1;31mk = 4, prompt code-000" in said
+    assert "\x1b[1;31mk = 4: token 17 of code-000" in said
 
 
 def test_a_label_is_loud_whatever_stands_before_it() -> None:

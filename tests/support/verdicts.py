@@ -156,9 +156,8 @@ def best_of(cells: list[CellVerdict]) -> list[Best]:
     """The largest speed-up of every group, among cells that may be ranked."""
     found: list[Best] = []
     for group in sorted({c.group for c in cells}):
-        ranked = [c for c in cells if c.group == group and c.status == "ok" and not c.synthetic and c.speedup
-                  and not (c.equivalence and c.equivalence.verdict == "unexplained")
-                  and not (c.sampling and c.sampling.verdict == "biased")]  # fmt: skip
+        mine = [c for c in cells if c.group == group]
+        ranked = [c for c in mine if c.status == "ok" and not c.synthetic and c.speedup and not c.not_lossless]
         if ranked:
             top = max(ranked, key=lambda c: c.speedup.point if c.speedup else 0.0)
             assert top.speedup is not None
