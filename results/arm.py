@@ -61,6 +61,10 @@ class Arm:
 
     def outputs(self) -> dict[int, list[int]]:
         """Prompt id -> a row for each distinct output, in the order they came."""
+        return self._outputs
+
+    @cached_property
+    def _outputs(self) -> dict[int, list[int]]:
         prompts, outputs = (
             column[self.rows].tolist() for column in (self.evidence.rows.prompt, self.evidence.rows.output)
         )
