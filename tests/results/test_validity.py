@@ -39,6 +39,10 @@ def burst(seen: Generation, tokens: int) -> Generation:
     return replace(seen, arrivals=tuple(a for a in seen.arrivals if a.tokens % tokens == 1))
 
 
+def test_seven_outputs_are_too_few_to_tell_that_the_prefill_is_counted(tmp_path: Path) -> None:
+    assert cell(tmp_path, World(units=7, reveals="counts", spoil=speculative(prefill_counted))).status == "ok"
+
+
 @pytest.mark.parametrize("reveals", ["rounds", "counts"])
 def test_a_healthy_engine_is_ok(tmp_path: Path, reveals: str) -> None:
     found = verdict(tmp_path, World(reveals=reveals, batch_size=2, repeats=2, eos_at=30))  # type: ignore[arg-type]
@@ -53,6 +57,15 @@ def idle(seen: Generation) -> Generation:
         return seen
     rounds = tuple(replace(r, drafted=0, accepted=0, emitted=1) for r in seen.rounds)
     return replace(seen, rounds=(rounds[0],) * (seen.n_tokens - 1))
+
+
+def prefill_counted(seen: Generation) -> Generation:
+    """Accepted is what rounds leave of all tokens, the prefill's included."""
+    assert seen.counts is not None
+    assert seen.counts.rounds is not None
+    return replace(
+        seen, counts=DraftCounts(seen.counts.rounds, seen.counts.drafted, seen.n_tokens - seen.counts.rounds)
+    )
 
 
 def idle_counts(seen: Generation) -> Generation:
@@ -98,6 +111,10 @@ def one_draft_a_round(seen: Generation) -> Generation:
 
 BROKEN: dict[str, tuple[World, str]] = {
     "drafter loaded but idle": (World(spoil=speculative(idle)), "drafted is 0 in all 4 generations"),
+    "the prefill's token in the totals": (
+        World(units=8, reveals="counts", spoil=speculative(prefill_counted)),
+        "rounds and accepted drafts add up to all tokens of 8 outputs",
+    ),
     "idle by its totals": (World(reveals="counts", spoil=speculative(idle_counts)), "drafted is 0 in all 12 gen"),
     "the engine says off": (
         World(spoil=speculative(lambda seen: replace(seen, statement={"speculative": False}))),
