@@ -163,8 +163,9 @@ def _compared(cells: Sequence[CellComparison]) -> Table:
         change = cell.acceptance
         marks = [
             f"{side} {status.upper()}"
-            for side, status in (("A", cell.status_a), ("B", cell.status_b))
-            if status != "ok"
+            for side, *told in (("A", cell.status_a, cell.output_a), ("B", cell.status_b, cell.output_b))
+            for status in told
+            if status in (*_EXPLAINED, "unexplained", "biased")
         ]
         texts = (
             _key(cell.cell),

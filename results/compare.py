@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from results.certificate import EquivalenceName, SamplingName
 from results.intervals import Part, half_width, t_quantile
 from results.origin import Origin, Prompts, differences
 from results.verdicts import Acceptance, ArmTiming, CellVerdict, Interval, RunVerdict, Speedup, Status
@@ -63,6 +64,9 @@ class CellComparison:
     status_b: Status
     reason_a: str
     reason_b: str
+    output_a: EquivalenceName | SamplingName
+    """Whether the output is the target's own; no speed-up counts where it is `unexplained` or `biased`."""
+    output_b: EquivalenceName | SamplingName
     synthetic: bool
     speedup_a: float | None
     speedup_b: float | None
@@ -145,6 +149,8 @@ def _cell(key: CellKey, a: CellVerdict, b: CellVerdict, prompts: tuple[Prompts, 
         status_b=b.status,
         reason_a=a.reason,
         reason_b=b.reason,
+        output_a=a.output,
+        output_b=b.output,
         synthetic=a.synthetic or b.synthetic,
         speedup_a=a.speedup.point if a.speedup else None,
         speedup_b=b.speedup.point if b.speedup else None,

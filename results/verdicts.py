@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
-from results.certificate import Equivalence, RunCertificate, SamplingCertificate
+from results.certificate import Equivalence, EquivalenceName, RunCertificate, SamplingCertificate, SamplingName
 
 SCHEMA = 1
 
@@ -190,10 +190,15 @@ class CellVerdict:
     """Why measuring this group ended: precision reached, all repeats done, time budget, interrupted."""
 
     @property
+    def output(self) -> EquivalenceName | SamplingName:
+        """Whether the output is the target's own, as far as this run tested it."""
+        found = self.equivalence or self.sampling
+        return found.verdict if found else "untested"
+
+    @property
     def not_lossless(self) -> bool:
         """The output was found not to be the target's own: no speed-up of this cell counts."""
-        greedy = self.equivalence is not None and self.equivalence.verdict == "unexplained"
-        return greedy or (self.sampling is not None and self.sampling.verdict == "biased")
+        return self.output in ("unexplained", "biased")
 
 
 @dataclass(frozen=True, slots=True)

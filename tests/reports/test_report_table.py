@@ -155,6 +155,11 @@ def test_a_comparison_labels_doubtful_cells() -> None:
     assert "B INVALID SYNTHETIC" in " ".join(printed(show_comparison, compare(verdict([cell(1)]), doubtful)).split())
 
 
+def test_a_comparison_labels_speed_ups_of_other_output() -> None:
+    said = " ".join(printed(show_comparison, compare(broken(), broken())).split())
+    assert "A UNEXPLAINED B UNEXPLAINED" in said
+
+
 def test_runs_without_a_common_cell_are_said_to_have_none() -> None:
     assert "no cell in common" in printed(show_comparison, compare(demo(), empty()))
 
