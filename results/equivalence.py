@@ -20,6 +20,7 @@ from results import controls
 from results.arm import Arm
 from results.certificate import Divergence, DivergenceKind, Equivalence, EquivalenceName, Regrets
 from results.metrics import Floats
+from results.records import CERTIFICATE
 from results.scores import OfOutput, Scored
 
 NOISE_QUANTILE = 0.999
@@ -87,7 +88,8 @@ def equivalence(arm: Arm, plain: Arm, undrafted: Sequence[Arm], text_of: TextOf)
     between = [control for each in undrafted if (control := controls.control(each, plain))]
     diverged_anywhere = set().union(*(control.diverged for control in between))
     scored = {place for rows in compared.values() for row in rows if (place := arm.place(row)) in arm.scores.forced}
-    verdict, reason = _verdict(len(compared), kinds, text_only, divergences, scored=bool(scored))
+    unscored = None if scored else _why_unscored(plain)
+    verdict, reason = _verdict(len(compared), kinds, text_only, divergences, unscored)
     regrets = _regrets([arm.scores.forced[place] for place in scored])
     return Equivalence(
         verdict=verdict,
@@ -115,16 +117,20 @@ def equivalence(arm: Arm, plain: Arm, undrafted: Sequence[Arm], text_of: TextOf)
 
 
 def _verdict(
-    prompts: int, kinds: Sequence[DivergenceKind], text_only: bool, found: dict[int, Divergence], *, scored: bool
+    prompts: int,
+    kinds: Sequence[DivergenceKind],
+    text_only: bool,
+    found: dict[int, Divergence],
+    unscored: str | None,
 ) -> tuple[EquivalenceName, str]:
     if not prompts:
         return "untested", "no prompt was answered by both arms"
     if text_only:
         differing = f"; {len(kinds)} of {prompts} texts differ" if kinds else ""
         return "text-only", f"the runtime gives no token ids{differing}"
-    if "unexplained" not in kinds and "unclassified" in kinds and not scored:
+    if "unexplained" not in kinds and "unclassified" in kinds and unscored:
         ties = "so a tie, batch numerics and a bug cannot be told apart"
-        return "untested", f"{len(kinds)} of {prompts} prompts diverge, and the runtime cannot score, {ties}"
+        return "untested", f"{len(kinds)} of {prompts} prompts diverge, and {unscored}, {ties}"
     for kind in ("unexplained", "unclassified"):
         if kind in kinds:
             first = next(each for each in found.values() if each.kind == kind)
@@ -133,6 +139,12 @@ def _verdict(
     if kinds:
         return "equivalent", f"{len(kinds)} of {prompts} prompts diverge, all explained by the target's own numerics"
     return "identical", ""
+
+
+def _why_unscored(plain: Arm) -> str:
+    trials = plain.evidence.trials_in(plain.cell_id, CERTIFICATE).tolist()
+    failed = [plain.evidence.trials.failures[trial] for trial in trials if trial in plain.evidence.trials.failures]
+    return f"they could not be scored ({failed[-1]})" if failed else "the runtime cannot score"
 
 
 # ----------------------------------------------------------------------------------------------- one divergence
