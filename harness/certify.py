@@ -16,6 +16,7 @@ from harness.fleet import Fleet, Running
 from harness.journal import Journal, Output
 from harness.observe import Observer
 from harness.plan import Group
+from results.errors import UsageError
 from results.records import (
     BIASED,
     CERTIFICATE,
@@ -31,7 +32,7 @@ from results.records import (
 )
 
 MAX_REPLAYS = 8
-"""Of one output, the largest regrets first; what is not replayed counts as not reproduced."""
+"""Of one output, the largest regrets first; a regret that was not replayed explains nothing."""
 PATIENCE = 2
 """After so many failures a group's outputs are no longer scored."""
 
@@ -61,13 +62,16 @@ class Certifier:
         failure: Failure | None = None
         try:
             for output, reference in due:
-                scorings += self._scored(running, output, reference, group.cell.sampling)
+                scorings += [*self._scored(running, output, reference, group.cell.sampling)]  # whole, or again later
+        except UsageError as error:  # what was measured stands, so that wrong input is no reason to end the run
+            failure = Failure("error", str(error))
         except CallFailed as error:
             failure = error.failure
-            self._failures[group.number] = self._failures.get(group.number, 0) + 1
-            self._observer.note(f"outputs could not be scored: {failure.message}")
             if not error.alive:
                 self._fleet.died(group.plain.engine, failure)
+        if failure is not None:
+            self._failures[group.number] = self._failures.get(group.number, 0) + 1
+            self._observer.note(f"outputs could not be scored: {failure.message}")
         wall = time.perf_counter_ns() - clock
         launch = self._fleet.launch_of(group.plain.engine)
         trial = Trial(plain_id, launch, unit, repeat, 0, CERTIFICATE, started, wall, None, failure)
@@ -88,9 +92,11 @@ class Certifier:
         self, running: Running, prompt: Prompt, tokens: tuple[int, ...], sampling: Sampling
     ) -> tuple[TokenScore, ...]:
         scores = running.worker.ask(Score(prompt, tokens, replace(sampling, seed=None)), self._timeout_s)
-        if [score.token_id for score in scores] != [*tokens]:
-            failure = Failure("error", f"{len(tokens)} tokens were to be scored, {len(scores)} scores came back")
-            raise CallFailed(failure, alive=True)
+        if [(score.position, score.token_id) for score in scores] != [*enumerate(tokens)]:
+            wrong = f"{len(tokens)} tokens were to be scored, {len(scores)} scores came back"
+            if len(scores) == len(tokens):
+                wrong = "the scores that came back are not those of the tokens that were sent"
+            raise CallFailed(Failure("error", wrong), alive=True)
         return scores
 
 

@@ -3,12 +3,15 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from certifying import Certified
 
+from harness.experiment import measure
 from harness.sweep import Sweep
 
 RUNTIME = Path(__file__).parent / "runtime"
@@ -17,6 +20,8 @@ scripted = scripted_runtime:PerRequest
 launched = scripted_runtime:PerLaunch
 absent = scripted_runtime:Absent
 dying = scripted_runtime:Dying
+scripted-scorer = scoring_runtime:Scorer
+scripted-mute = scoring_runtime:Mute
 """
 
 
@@ -58,6 +63,21 @@ def sweep(bench: Path) -> Callable[..., Sweep]:
         return Sweep(**{**table, **overrides})  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def certify(bench: Path, sweep: Callable[..., Sweep]) -> Callable[..., Certified]:
+    """Measures a small sweep over a runtime that scores, without timing unless told so; as `sweep`, it takes options
+    and overrides."""
+    made = count()
+
+    def run(options: dict[str, Any] | None = None, backend: str = "scripted-scorer", **overrides: object) -> Certified:
+        done = Certified(bench / f"run-{next(made)}.sqlite", bench / f"calls-{next(made)}.jsonl")
+        asked = sweep({**(options or {}), "log": str(done.log)}, backend, **{"speed": False, **overrides})
+        assert measure(asked, done.path).state == "finished"
+        return done
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -91,10 +91,15 @@ class Scripted(Session):
                     once.touch()
                 suffer(rule["do"])
         time.sleep(self.options.get("sleep_s", 0))
-        return [self._generation(prompt, request, k) for prompt in prompts]
+        outputs = [self.tokens(prompt, request, len(prompts)) for prompt in prompts]
+        return [self._generation(*row, request, k) for row in zip(prompts, outputs, strict=True)]
 
-    def _generation(self, prompt: Prompt, request: Request, k: int) -> Generation:
-        n = request.max_new_tokens
+    def tokens(self, prompt: Prompt, request: Request, rows: int) -> tuple[int, ...]:
+        """What a row of a batch of `rows` is answered with."""
+        return tuple(i % 250 for i in range(request.max_new_tokens))
+
+    def _generation(self, prompt: Prompt, output: tuple[int, ...], request: Request, k: int) -> Generation:
+        n = len(output)
         seed = f"{prompt.key}/{k}/{self.calls[k, request.capture]}/{request.sampling.seed}"
         draw = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") / 2**31 - 1
         round_ns = round(PLAIN_TPOT_NS * (1 + 0.1 * k) * (1 + self.options.get("noise", 0.01) * draw))
@@ -107,7 +112,7 @@ class Scripted(Session):
         instrumented = request.capture == "rounds"
         return Generation(
             n_tokens=n,
-            token_ids=tuple(i % 250 for i in range(n)),
+            token_ids=output,
             text=None,
             arrivals=tuple(arrivals),
             prompt_tokens=len(prompt.token_ids or ()),
