@@ -42,8 +42,9 @@ def make_plan(sweep: Sweep, pairs: Sequence[Pair], capabilities: Mapping[str, Ca
     skipped: list[Cell] = []
     for number, (backend, pair, every) in enumerate(_settings(sweep, pairs)):
         able = capabilities[backend]
+        scores = able.scores and able.token_ids_in and able.token_ids_out
         # Where sampling is verified by scores, those of the plain arm are the negative control.
-        own_control = not sweep.speed and able.scores and every[0].sampling.temperature > 0
+        own_control = not sweep.speed and scores and every[0].sampling.temperature > 0
         cells = [cell for cell in every if not (own_control and cell.role == CONTROL)]
         reasons = [_impossible(cell, able, pair) for cell in cells]
         alone = None not in [why for why, cell in zip(reasons, cells, strict=True) if cell.role == SPECULATIVE]
@@ -63,7 +64,6 @@ def make_plan(sweep: Sweep, pairs: Sequence[Pair], capabilities: Mapping[str, Ca
                 engines[key] = Engine(len(engines), backend, pair, config)
             arms.append(_arm(placed, engines[key].number, able, sweep))
         if arms:
-            scores = able.scores and able.token_ids_in and able.token_ids_out
             groups.append(Group(number, pair, tuple(arms), able.token_ids_in, scores))
     if not groups:
         why = next(cell.skipped for cell in skipped if cell.draft is not None)
