@@ -1,5 +1,6 @@
 """Judging the best of several arms for having been chosen: simultaneous (max-T) intervals (METHOD section 3)."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,8 +13,10 @@ from results.verdicts import Interval
 
 SHARED_PLAIN = 0.5
 """Correlation of what a launch adds to two arms: both ratios have the plain arm in them, and more is not assumed."""
-MIN_UNITS = 3
+MIN_UNITS = 4
 """Fewer units give no correlation."""
+CLOSE = 1 - 1e-9
+"""Arms that agree wholly, as far as Fisher's z can say it."""
 
 
 def adjusted(arms: Mapping[int, Effects], confidence: float) -> dict[int, Interval | None]:
@@ -30,7 +33,7 @@ def adjusted(arms: Mapping[int, Effects], confidence: float) -> dict[int, Interv
     launches = np.full((count, count), SHARED_PLAIN) + (1 - SHARED_PLAIN) * np.eye(count)
     correlations = (_correlation([arms[arm] for arm in parts]), launches)
     quantiles = [
-        max_t_quantile(min(df), correlation, confidence)
+        max_t_quantile(int(min(df)), correlation, confidence)
         for correlation, position in zip(correlations, range(2), strict=True)
         if (df := [found[position].df for found in parts.values() if position < len(found)])
     ]
@@ -41,7 +44,11 @@ def adjusted(arms: Mapping[int, Effects], confidence: float) -> dict[int, Interv
 
 
 def _correlation(arms: list[Effects]) -> Floats:
-    """(arms, arms): of the effects, over the units that all arms have; none where these are too few."""
+    """(arms, arms): of the effects, over the units that all arms have; none where these are too few.
+
+    Each is taken one standard error (Fisher's z, 1 / sqrt(units - 3)) nearer to 0: among many arms over few units,
+    chance alone makes some agree, and arms that agree are widened too little.
+    """
     shared = set.intersection(*(set(e.units.tolist()) for e in arms))
     if len(shared) < MIN_UNITS:
         return np.eye(len(arms))
@@ -49,6 +56,8 @@ def _correlation(arms: list[Effects]) -> Floats:
     values = values - values.mean(axis=1, keepdims=True)
     size = np.sqrt((values**2).sum(axis=1))
     values = values / np.where(size > 0, size, 1)[:, None]
-    correlation: Floats = values @ values.T
+    seen = np.clip(values @ values.T, -CLOSE, CLOSE)
+    nearer = np.maximum(np.abs(np.arctanh(seen)) - 1 / math.sqrt(len(shared) - 3), 0)
+    correlation: Floats = np.sign(seen) * np.tanh(nearer)
     np.fill_diagonal(correlation, 1.0)
     return correlation

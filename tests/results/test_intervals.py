@@ -20,16 +20,27 @@ def test_the_maximum_over_one_arm_is_the_t_quantile_itself() -> None:
     assert max_t_quantile(7, np.eye(1), 0.95) == t_quantile(7, 0.95)
 
 
+def test_the_t_quantile_reaches_levels_that_a_gate_spends_at_early_looks() -> None:
+    assert t_quantile(9, 1 - 2e-6) == pytest.approx(student.isf(1e-6, 9), rel=1e-6)
+
+
 def test_arms_that_always_agree_need_no_adjustment() -> None:
     assert max_t_quantile(19, np.ones((6, 6)), 0.95) == pytest.approx(t_quantile(19, 0.95), rel=0.01)
 
 
+@pytest.mark.parametrize("df", [2, 4, 12])
 @pytest.mark.parametrize("common", [0.0, 0.5, 0.9])
-def test_the_maximum_over_arms_is_exceeded_as_often_as_it_should(common: float) -> None:
+def test_the_maximum_over_arms_is_exceeded_as_often_as_it_should(common: float, df: int) -> None:
     correlation = np.full((4, 4), common) + (1 - common) * np.eye(4)
-    quantile = max_t_quantile(12, correlation, 0.95)
-    drawn = multivariate_t(shape=correlation, df=12, seed=5).rvs(40_000)
-    assert np.mean(np.abs(drawn).max(axis=1) <= quantile) == pytest.approx(0.95, abs=0.004)
+    quantile = max_t_quantile(df, correlation, 0.95)
+    units = np.random.default_rng(5).multivariate_normal(np.zeros(4), correlation, (20_000, df + 1))
+    t = units.mean(axis=1) / (units.std(axis=1, ddof=1) / math.sqrt(df + 1))
+    assert np.mean(np.abs(t).max(axis=1) <= quantile) == pytest.approx(0.95, abs=0.005)
+
+
+def test_a_single_variance_below_all_arms_would_be_too_narrow() -> None:
+    shared = multivariate_t(shape=np.eye(4), df=2, seed=5).rvs(40_000)
+    assert np.quantile(np.abs(shared).max(axis=1), 0.95) < 0.9 * max_t_quantile(2, np.eye(4), 0.95)
 
 
 def test_a_single_part_gives_the_t_interval() -> None:
@@ -37,8 +48,8 @@ def test_a_single_part_gives_the_t_interval() -> None:
 
 
 def test_parts_weigh_their_quantiles_by_variance() -> None:
-    # (0.03 * 2 + 0.01 * 4) / sqrt(0.04) = 0.1 / 0.2
-    assert half_width([Part(0.03, 20), Part(0.01, 2)], [2.0, 4.0]) == pytest.approx(0.5)
+    # (3/4 * sqrt(4) + 1/4 * sqrt(16))^2 * sqrt(0.04) = 2.5^2 * 0.2
+    assert half_width([Part(0.03, 20), Part(0.01, 2)], [4.0, 16.0]) == pytest.approx(1.25)
 
 
 def test_no_variance_gives_no_width() -> None:

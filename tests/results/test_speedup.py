@@ -73,16 +73,32 @@ def test_a_unit_without_a_tpot_has_no_ratio() -> None:
 
 
 def test_within_a_launch_noise_is_read_off_the_mirrored_halves() -> None:
-    # (0.2^2, 0.1^2, 0) / 4 = 0.01, 0.0025, 0; variance of the mean of 3 units = 1.2 * 0.0125 / 9
+    # (0.2^2, 0.1^2, 0) / 4 = 0.01, 0.0025, 0; variance of the mean of 3 units = 1.2 * 0.0125 / 9.
+    # Welch: 0.0125^2 / ((0.01^2 + 0.0025^2) / 3) - 2 = 2.41 degrees of freedom.
     e = effects([[[0.1, 0.3]], [[0.5, 0.4]], [[0.2, 0.2]]])
     part = speedup.these_prompts(e)
-    assert part == pytest.approx(Part(1.2 * 0.0125 / 9, 3))
+    assert part == pytest.approx(Part(1.2 * 0.0125 / 9, 2))
+
+
+def test_units_that_are_equally_noisy_give_a_degree_of_freedom_each() -> None:
+    part = speedup.these_prompts(effects([[[0.1, 0.3]], [[0.5, 0.3]], [[0.0, 0.2]], [[0.4, 0.6]]]))
+    assert part == pytest.approx(Part(1.2 * 0.01 / 4, 4))
+
+
+def test_a_single_noisy_unit_leaves_a_third_of_the_degrees_of_freedom() -> None:
+    # Welch alone: 0.01^2 / (0.01^2 / 3) - 2 = 1.
+    part = speedup.these_prompts(effects([[[0.1, 0.3]], *([[[0.2, 0.2]]] * 5)]))
+    assert part == pytest.approx(Part(1.2 * 0.01 / 36, 2))
+
+
+def test_without_any_noise_all_degrees_of_freedom_stay() -> None:
+    assert speedup.these_prompts(effects([both(0.1), both(0.2), both(0.3)])) == Part(0.0, 3)
 
 
 def test_within_a_launch_noise_is_read_off_repeats_where_there_are_some() -> None:
-    # Block means 0.1, 0.3 and 0.2, 0.2: s^2 / 2 = 0.01 and 0; each unit adds one degree of freedom.
-    part = speedup.these_prompts(effects([both(0.1, 0.3), both(0.2, 0.2)]))
-    assert part == pytest.approx(Part(0.01 / 4, 2))
+    # Block means 0.1, 0.3 and 0.4, 0.2: s^2 / 2 = 0.01 each; each unit adds one degree of freedom.
+    part = speedup.these_prompts(effects([both(0.1, 0.3), both(0.4, 0.2)]))
+    assert part == pytest.approx(Part(0.02 / 4, 2))
 
 
 def test_from_five_passes_on_their_means_decide() -> None:
@@ -127,7 +143,15 @@ def test_new_prompts_vary_as_units_do() -> None:
 def test_over_launches_both_prompts_and_launches_count() -> None:
     parts = speedup.new_prompts(effects([both(0.1, 0.2), both(0.5, 0.8)], launch=[0, 1]))
     prompts, launches = np.var([0.15, 0.65], ddof=1) / 2, np.var([0.3, 0.5], ddof=1) / 2
+    # What is left of 0.1, 0.2, 0.5, 0.8 without unit and launch is 0.05 in size: mean square 0.01, over 2 launches and
+    # 2 units. That part of what units seem to vary is noise, which the launches' part holds already.
+    prompts -= 0.01 / 4
     assert parts == [pytest.approx(Part(prompts, 1)), pytest.approx(Part(launches, 1))]
+
+
+def test_prompts_that_vary_by_noise_alone_add_nothing_beside_launches() -> None:
+    parts = speedup.new_prompts(effects([both(0.1, 0.2), both(0.2, 0.1), both(0.1, 0.2)], launch=[0, 1]))
+    assert parts[0] == Part(0.0, 2)
 
 
 def test_one_unit_says_nothing_about_other_prompts() -> None:
@@ -171,6 +195,15 @@ def test_the_stop_rule_sees_the_widest_arm_and_the_fewest_units() -> None:
     assert part is not None
     assert known.half_width == pytest.approx(math.expm1(t_quantile(part.df, 0.95) * math.sqrt(part.variance)))
     assert known.units == 2
+    assert known.launches == 1
+
+
+def test_precision_counts_the_launches_that_have_seen_the_units() -> None:
+    def seen(launch: int, units: int) -> list[Visit]:
+        return [visit(u, 20 + launch + h, repeat=launch, half=h, launch=launch) for u in range(units) for h in (0, 1)]
+
+    assert speedup.precision(seen(1, 10) + seen(2, 7), [seen(1, 10) + seen(2, 7)]).launches == 1
+    assert speedup.precision(seen(1, 10) + seen(2, 8), [seen(1, 10) + seen(2, 8)]).launches == 2
 
 
 def test_the_stop_rule_knows_nothing_before_noise_can_be_seen() -> None:
