@@ -156,13 +156,13 @@ def rule(deadline: float | None = None, **sweep: object) -> tuple[StopRule, Grou
     return stop, made.groups[0]
 
 
-def feed(stop: StopRule, units: int, ratio: Callable[[int, int], float]) -> None:
+def feed(stop: StopRule, units: int, ratio: Callable[[int, int], float], launch: int = 1) -> None:
     """Visits of `units` units: the plain and control arms take 1, the third arm 1 / ratio(unit, half)."""
     for unit in range(units):
         for half in (0, 1):
             for cell in CELLS:
                 tpot = 1e6 / (ratio(unit, half) if cell == 3 else 1 + 1e-4 * ((unit + half) % 3))
-                stop.seen(cell, Visit(unit, 0, half, 1, Timing(1e6, 1e7, tpot * 9, 9, 1e7, 10, 9)))
+                stop.seen(cell, Visit(unit, launch - 1, half, launch, Timing(1e6, 1e7, tpot * 9, 9, 1e7, 10, 9)))
 
 
 def precise(unit: int, half: int) -> float:
@@ -185,13 +185,15 @@ def test_a_wide_interval_goes_on() -> None:
     assert stop.why(group, first_visit=True) is None
 
 
-def test_precision_never_stops_before_the_last_launch() -> None:
+def test_precision_never_stops_before_the_last_launch_has_seen_the_units() -> None:
     stop, group = rule(precision="2%", launches=2)
     first, last = plan(precision="2%", launches=2).stages
     feed(stop, 24, precise)
     stop.begin(first, stages_left=2)
     assert stop.why(group, first_visit=True) is None
     stop.begin(last, stages_left=1)
+    assert stop.why(group, first_visit=True) is None
+    feed(stop, 24, precise, launch=2)
     assert stop.why(group, first_visit=True) is not None
 
 
