@@ -31,8 +31,12 @@ class Scored:
 
     @property
     def regret(self) -> Floats:
-        """Best logit - chosen logit, at least 0; 0 too where the target chooses the token without showing a logit."""
-        regret = np.maximum(self.numbers[:, 1] - self.numbers[:, 0], 0.0)
+        """Best logit - chosen logit, at least 0; 0 too where the target chooses the token without showing a logit.
+
+        NaN: not known. Infinite: the token's logit is -inf, it could never be chosen.
+        """
+        with np.errstate(all="ignore"):  # a stranger's file may hold any number
+            regret = np.maximum(self.numbers[:, 1] - self.numbers[:, 0], 0.0)
         return np.where(np.isnan(regret) & (self.tokens == self.best), 0.0, regret)
 
 
@@ -54,11 +58,23 @@ class Scores:
     """Output -> target passes that scoring it took."""
 
 
+OF_THEIR_OUTPUT = """
+SELECT generation_id, kind, start, score.token_ids, best_ids, numbers
+FROM score JOIN generation ON generation.id = generation_id
+WHERE substr(generation.token_ids, 4 * start + 1, length(score.token_ids)) = score.token_ids
+  AND (kind = 'replay' OR start = 0) AND (kind <> 'prefill' OR length(score.token_ids) = length(generation.token_ids))
+ORDER BY score.id"""
+"""Scores of the tokens that stand there in the output, from its first one on, and of all of them in one prefill."""
+
+
 def read_scores(file: RunFile, cells: Mapping[int, Cell], trials: Trials, rows: Rows) -> Scores:
-    """All scores; of an output that was scored twice, the first."""
+    """All scores; of an output that was scored twice, the first.
+
+    Scores of other tokens than the output's, which only a stranger's file holds, say nothing of it and are left out:
+    the output counts as not scored.
+    """
     found = Scores()
-    query = "SELECT generation_id, kind, start, token_ids, best_ids, numbers FROM score ORDER BY id"
-    for generation, kind, start, ids, best, numbers in file.query(query):
+    for generation, kind, start, ids, best, numbers in file.query(OF_THEIR_OUTPUT):
         row = int(np.searchsorted(rows.ids, generation))
         cell = cells[int(trials.cell[rows.trial[row]])]
         place = (cell.group, int(rows.prompt[row]), int(rows.output[row]))
