@@ -44,9 +44,11 @@ def frequency(between: Sequence[Compared], prompts: set[int], diverged: set[int]
 
     prompts, diverged: of the speculative arm.
     """
-    against = max(between, key=lambda each: each.kind == "batch-shape", default=None)
-    if against is None or not (shared := prompts & against.prompts):
+    sharing = [each for each in between if prompts & each.prompts]
+    against = max(sharing, key=lambda each: each.kind == "batch-shape", default=None)
+    if against is None:
         return None
+    shared = prompts & against.prompts
     only_here = len((diverged - against.diverged) & shared)
     only_there = len((against.diverged - diverged) & shared)
     return Frequency(
@@ -55,7 +57,7 @@ def frequency(between: Sequence[Compared], prompts: set[int], diverged: set[int]
         diverged=len(diverged & shared),
         control_diverged=len(against.diverged & shared),
         p=mcnemar(only_here, only_there),
-        detectable=detectable(len(shared), only_there),
+        detectable=detectable(len(shared), len(against.diverged & shared), only_there),
     )
 
 
@@ -64,19 +66,21 @@ def mcnemar(here: int, there: int) -> float:
     return upper_tail(here, here + there, 0.5)
 
 
-def detectable(prompts: int, there: int) -> float | None:
+def detectable(prompts: int, control_diverged: int, there: int) -> float | None:
     """The smallest share of prompts that diverge here and not in the control that is called at `LEVEL` with `POWER`.
 
-    there: prompts that diverge in the control only. None: even all of them would not be called.
+    Only prompts in which the control did not diverge can do so. there: those that diverge in the control only.
+    None: even all that can would not be called.
     """
-    needed = next((here for here in range(prompts + 1) if mcnemar(here, there) <= LEVEL), None)
+    free = prompts - control_diverged
+    needed = next((here for here in range(free + 1) if mcnemar(here, there) <= LEVEL), None)
     if needed is None:
         return None
     low, high = 0.0, 1.0
     while high - low > 1e-4:
         share = (low + high) / 2
-        low, high = (low, share) if upper_tail(needed, prompts, share) >= POWER else (share, high)
-    return high
+        low, high = (low, share) if upper_tail(needed, free, share) >= POWER else (share, high)
+    return high * free / prompts
 
 
 def upper_tail(least: int, n: int, p: float) -> float:
