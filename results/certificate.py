@@ -40,7 +40,8 @@ class Divergence:
     rounding: float | None = None
     """One rounding unit of the dtype at that logit."""
     worst_regret: float | None = None
-    """Largest (best logit - chosen logit) from here to the end of the speculative output."""
+    """Largest (best logit - chosen logit) from here to the end of the speculative output; infinite, and null in JSON,
+    for a token whose logit is -inf."""
     worst_position: int | None = None
     before: str = ""
     """End of the text that both share."""
@@ -73,8 +74,8 @@ class Frequency:
     p: float
     """McNemar's exact test: P(so many of the prompts in which only one of the two diverged | no difference)."""
     detectable: float | None
-    """The smallest share of prompts diverging beyond the control that would be called (at .05) in 4 of 5 such runs;
-    None: no share would, with so few prompts."""
+    """The smallest share of prompts diverging beyond the control that would be called (at .05) in 4 of 5 such runs,
+    with the control as it was; None: no share would, with so few prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +109,10 @@ class Equivalence:
     control_divergences: int | None
     """Prompts in which any undrafted control diverged; None without a control."""
     tolerance: float | None = None
-    """Ties are within this margin: 2 x the 99.9th percentile of the noise. None: not measured."""
+    """Ties are within this margin: 2 x the 99.9th percentile of the noise. None: not measured, or not noise: most
+    logits differ by more than numerics explain."""
     noise_tokens: int = 0
-    """Tokens of the plain arm scored both as it decoded them and in one prefill."""
+    """Tokens of the plain arm with a logit both as it decoded them and in one prefill."""
     regrets: Regrets | None = None
     controls: tuple[Control, ...] = ()
     frequency: Frequency | None = None
@@ -121,7 +123,7 @@ class Equivalence:
     sequences: int = 0
     """Generated sequences that the certificate speaks for."""
     scored: int = 0
-    """Teacher-forcing passes it took: at most one per generated sequence."""
+    """Teacher-forcing passes it took: one per distinct output, and the replays of those that diverged."""
 
 
 @dataclass(frozen=True, slots=True)
