@@ -92,9 +92,8 @@ def resume(path: Path, overrides: Mapping[str, object] | None = None, observer: 
     with RunFile.open(path) as file:
         sweep = from_manifest(file.manifest.get("sweep"), given, path)
         if file.state == "finished" and not given:
-            raise UsageError(
-                f"{path} is finished: to measure more, change --repeats, --precision or --time-budget, or begin anew"
-            )
+            more = "--repeats, --precision or --time-budget" if sweep.speed else "--draws or --time-budget"
+            raise UsageError(f"{path} is finished: to measure more, change {more}, or begin anew")
         known = file.manifest.get("provenance")
         if isinstance(known, dict) and known.get("machine") not in (None, here := provenance.machine()):
             raise UsageError(f"{path} was measured on another machine than this ({here}): begin a new run here")

@@ -140,10 +140,10 @@ def from_manifest(stored: object, overrides: Mapping[str, object], source: Path)
     given = {key: value for key, value in overrides.items() if value is not None and value not in ([], ())}
     fixed = given.keys() - {"precision", "time_budget", "repeats", REMOTE_CODE}
     if fixed:
-        raise UsageError(
-            f"{_flag(min(fixed))}: a resumed run keeps its sweep; only --precision, --time-budget and --repeats "
-            "may change"
+        may = (
+            "--draws and --time-budget" if stored.get("speed") is False else "--precision, --time-budget and --repeats"
         )
+        raise UsageError(f"{_flag(min(fixed))}: a resumed run keeps its sweep; only {may} may change")
     return _checked({**stored, REMOTE_CODE: False, **given}, source, given.keys())
 
 
@@ -181,11 +181,12 @@ def _with_options(table: object, options: object) -> object:
 def _checked(table: dict[str, Any], path: Path | None, from_flags: Iterable[str]) -> Sweep:
     """The validated sweep, or the first mistake as one line."""
     flags = set(from_flags)
+    speed = table.get("speed") is not False
 
     def place(key: str, value: object = None) -> str:
         shown = "" if value is None else reprlib.repr(value)
         if key in flags or path is None:
-            return f"{_flag(key)} {shown}".rstrip()
+            return f"{_flag(key, speed=speed)} {shown}".rstrip()
         return f"{path}: {key} = {shown}" if shown else f"{path}: {key}"
 
     try:
@@ -217,5 +218,7 @@ def _asks_for_remote_code(options: object) -> bool:
     return isinstance(options, list) and any(_asks_for_remote_code(item) for item in options)
 
 
-def _flag(key: str) -> str:
+def _flag(key: str, *, speed: bool = True) -> str:
+    if key == "repeats" and not speed:
+        return "--draws"  # its name in `mtpbench verify`
     return _FLAGS.get(key, "--" + key.replace("_", "-"))
