@@ -22,7 +22,19 @@ def test_the_public_names_are_exactly_these_and_all_resolve() -> None:
 def test_help_names_every_command_of_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     shown = capsys.readouterr().out
-    for command in ("run", "show", "report", "compare", "export", "runs", "doctor", "backends", "pairs", "workloads"):
+    for command in (
+        "run",
+        "verify",
+        "show",
+        "report",
+        "compare",
+        "export",
+        "runs",
+        "doctor",
+        "backends",
+        "pairs",
+        "workloads",
+    ):
         assert f" {command} " in shown
 
 
@@ -64,6 +76,16 @@ BAD = {
     "a missing argument": ["show"],
     "an unknown format": ["export", "x", "--format", "xml"],
     "unknown dtype": ["run", "-m", "demo", "--dtype", "float31", "--dry-run"],
+    "verify: unknown pair": ["verify", "-m", "dmeo", "--dry-run"],
+    "verify: a flag that only `run` has": ["verify", "--precision", "2%"],
+    "verify: no draws": ["verify", "--draws", "0", "--dry-run"],
+    "verify: one token": ["verify", "-n", "1", "--dry-run"],
+    "verify: too few draws": ["verify", "--temperature", "0.8", "--draws", "1", "--prompts", "2", "--dry-run"],
+    "verify: a temperature below 0": ["verify", "--temperature", "-1", "--dry-run"],
+    "verify: no such run file to resume": ["verify", "--resume", "{}/absent.sqlite"],
+    "verify: a resumed run elsewhere": ["verify", "--resume", "{}/absent.sqlite", "--out", "{}/other.sqlite"],
+    "verify: a resumed run with another sweep": ["verify", "{}/key.toml", "--resume", "{}/absent.sqlite"],
+    "verify: a plan of a resumed run": ["verify", "--resume", "{}/absent.sqlite", "--dry-run"],
 }
 
 
@@ -74,3 +96,19 @@ def test_bad_input_gets_one_line_and_exit_code_2(what: str, folder: Path, capsys
     assert len(said.splitlines()) == 1
     assert said.startswith("mtpbench: ")
     assert "Traceback" not in said
+
+
+def test_too_few_draws_and_too_short_outputs_name_what_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    few = ["verify", "-m", "demo", "--temperature", "0.8", "--prompts", "2", "-n", "24", "--dry-run", "--draws"]
+    assert run([*few, "6"]) == 2
+    assert "--draws 7 or more" in capsys.readouterr().err
+    assert run([*few, "7"]) == 0
+    assert run(["verify", "-m", "demo", "-n", "1", "--dry-run"]) == 2
+    assert "ask for at least 2" in capsys.readouterr().err
+
+
+def test_a_mistake_in_the_number_of_draws_names_the_flag_that_was_given(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["verify", "--draws", "0", "--dry-run"]) == 2
+    assert capsys.readouterr().err.startswith("mtpbench: --draws '0': expected ")
+    assert run(["run", "--repeats", "0", "--dry-run"]) == 2
+    assert capsys.readouterr().err.startswith("mtpbench: --repeats '0': expected ")
