@@ -6,14 +6,13 @@ from collections.abc import Iterator
 import pytest
 from support.broken import catalogue
 from support.broken.session import Remembering, ending_with
+from support.broken.suite import ENGINE, PAIR
 from support.permutation_pair import DEMO
 
 from backends.hf.decoding import DecodingSession
 from backends.transformers import Adapter
-from results.records import EngineConfig, Pair, Prompt
+from results.records import Prompt
 
-PAIR = Pair("demo", str(DEMO / "target"), str(DEMO / "assistant"))
-ENGINE = EngineConfig(dtype="float32", device="cpu", threads=1, methods=("mtp",))
 PROMPT_TOKENS = 32
 
 

@@ -7,6 +7,10 @@
     telling.py    faults in what an engine does or tells around correct tokens: idle, other lengths, counters, streams
     catalogue.py  all of them, with the names under which the table in docs/method.md lists them
     inprocess.py  runs the real harness over such a session, without a process per run
+    runs.py       one seeded run of an engine, and the checks that flagged it
+    suite.py      a hundred runs of every engine, counted
+    page.py       the table of it in docs/method.md
 
-A fault is drawn from (seed, prompt) alone, so that a seeded engine does the same in every pass over a prompt.
+A fault is drawn from (seed, prompt) alone, so that a seeded engine does the same in every pass over a prompt, and what
+was decoded once need not be decoded again: that is how a hundred runs of every engine take minutes.
 """

@@ -17,12 +17,12 @@ class InsideTheCall(Engine):
     """An engine whose fault acts while the real one decodes, for the reason that `cause` gives."""
 
     def speculative(self, prompt: Prompt, request: Request) -> Generation:
-        def call() -> Generation:
-            with self.injected(prompt, request):
-                (seen,) = self.real.engine.generate([prompt], request)
-            return seen
+        def call(asked: Request) -> list[Generation]:
+            with self.injected(prompt, asked):
+                return self.real.engine.generate([prompt], asked)
 
-        return self.real.once((type(self), *self.cause()), prompt, request, call)
+        (seen,) = self.real.once((type(self).__name__, *self.cause()), [prompt], request, call)
+        return seen
 
     def injected(self, prompt: Prompt, request: Request) -> AbstractContextManager[None]:
         """The fault, for one call."""

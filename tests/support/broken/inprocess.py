@@ -10,11 +10,12 @@ import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from unittest import mock
 
-from backends import protocol
+from backends import discover, protocol
 from backends.base import Backend, Session
 from backends.transformers import Adapter
 from backends.worker import Host, reply_to
@@ -27,11 +28,16 @@ R = TypeVar("R")
 
 
 class Shared(Backend):
-    """The Transformers adapter, but what it opens is a session that outlives the run."""
+    """The Transformers adapter, but what it opens is a session that outlives the run.
+
+    It takes one prompt at a time in both arms. So the plain arm is not decoded in another batch shape as a control:
+    that would cost more than all else, and says how often to expect a divergence, but never flags an engine.
+    """
 
     def __init__(self, session: Session) -> None:
         real = Adapter()
-        self.name, self.title, self.capabilities = real.name, real.title, real.capabilities
+        self.name, self.title = real.name, real.title
+        self.capabilities = replace(real.capabilities, max_batch_plain=1)
         self.probe = real.probe  # type: ignore[method-assign]
         self._session = session
 
@@ -46,14 +52,10 @@ class Shared(Backend):
 class InProcessWorker:
     """Stands in for `harness.client.Worker`: answers at once, in this process."""
 
-    session: Session
-    """Set by `hosted`."""
-
     def __init__(self, backend: str, log: Path, environment: Mapping[str, str]) -> None:
         log.touch()
         self.backend, self.log, self.pid, self.alive = backend, log, os.getpid(), True
         self._host = Host(backend)
-        self._host._backend = Shared(self.session)
 
     def ask(self, ask: protocol.Ask[R], timeout_s: float) -> R:
         try:
@@ -80,9 +82,9 @@ class InProcessWorker:
 @contextmanager
 def hosted(session: Session) -> Iterator[None]:
     """Whatever the harness measures within is measured on this session."""
-    worker = type("Hosted", (InProcessWorker,), {"session": session})
     with (
-        mock.patch.object(fleet, "Worker", worker),
+        mock.patch.object(fleet, "Worker", InProcessWorker),
+        mock.patch.object(discover, "load", return_value=Shared(session)),
         mock.patch.object(provenance, "collect", return_value={}),  # it is the same machine every time
         mock.patch.object(gc, "freeze"),  # here nothing is timed, and every run would freeze all that lives
         mock.patch.object(gc, "collect", return_value=0),

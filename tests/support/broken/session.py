@@ -1,6 +1,7 @@
 """What every engine of the suite is: a `Session` over the real one."""
 
 import dataclasses
+import hashlib
 import random
 from collections.abc import Callable, Sequence
 
@@ -10,44 +11,64 @@ from results.records import Encoded, Generation, Prompt, Request, Sampling, Toke
 
 
 class Remembering(Session):
-    """The real session; greedy calls and scores that were made once are not made again.
+    """The real session; what was decoded or scored once is not decoded or scored again.
 
-    Greedy decoding of one prompt alone always gives the same tokens and rounds, so that a hundred runs over some of the
-    same prompts need each of them once. Remembered times are those of the first call: no figure for a speed.
+    Greedy decoding of the same prompts always gives the same tokens and rounds, so that a hundred runs over some of
+    the same prompts need each of them once. Remembered times are those of the first call: no figure for a speed.
     """
 
-    def __init__(self, engine: Session) -> None:
+    def __init__(self, engine: Session, draws: int | None = None) -> None:
+        """draws: above temperature 0, so many different continuations of a prompt by each arm of each engine, which
+        runs then share; None: every call draws anew, by its seed."""
         self.engine = engine
         self.facts = engine.facts
-        self._generations: dict[tuple[object, ...], Generation] = {}
+        self.draws = draws
+        self._generations: dict[tuple[object, ...], list[Generation]] = {}
         self._scores: dict[tuple[object, ...], list[TokenScore]] = {}
+        self._encoded: dict[tuple[str, bool, bool], Encoded] = {}
 
     def encode(self, text: str, *, chat: bool, thinking: bool) -> Encoded:
-        return self.engine.encode(text, chat=chat, thinking=thinking)
+        key = (text, chat, thinking)
+        if key not in self._encoded:
+            self._encoded[key] = self.engine.encode(text, chat=chat, thinking=thinking)
+        return self._encoded[key]
 
     def generate(self, prompts: Sequence[Prompt], request: Request) -> list[Generation]:
-        if len(prompts) > 1 or request.sampling.temperature > 0:
-            return self.engine.generate(prompts, request)
-        return [self.once((), prompts[0], request, lambda: self.engine.generate(prompts, request)[0])]
+        return self.once((), prompts, request, lambda asked: self.engine.generate(prompts, asked))
 
     def once(
-        self, cause: tuple[object, ...], prompt: Prompt, request: Request, call: Callable[[], Generation]
-    ) -> Generation:
-        """What `call` gives, or gave before for the same prompt and request. cause: all else that it depends on."""
+        self,
+        cause: tuple[object, ...],
+        prompts: Sequence[Prompt],
+        request: Request,
+        call: Callable[[Request], list[Generation]],
+    ) -> list[Generation]:
+        """What `call` gives, or gave before for the same prompts and request. cause: all else that it depends on."""
+        texts = tuple((prompt.token_ids, prompt.text) for prompt in prompts)
         if request.sampling.temperature > 0:
-            return call()
-        key = (cause, prompt.token_ids, prompt.text, request)
+            if self.draws is None:
+                return call(request)
+            request = _one_of(self.draws, (cause, texts), request)
+        key = (cause, texts, request)
         if key not in self._generations:
-            self._generations[key] = call()
+            self._generations[key] = call(request)
         return self._generations[key]
 
     def score(self, prompt: Prompt, continuation: Sequence[int], sampling: Sampling = GREEDY) -> list[TokenScore]:
-        if sampling.temperature > 0:
-            return self.engine.score(prompt, continuation, sampling)
-        key = (prompt.token_ids, prompt.text, tuple(continuation))
+        key = (prompt.token_ids, prompt.text, tuple(continuation), dataclasses.replace(sampling, seed=None))
         if key not in self._scores:
             self._scores[key] = self.engine.score(prompt, continuation, sampling)
         return self._scores[key]
+
+
+def _one_of(draws: int, what: object, request: Request) -> Request:
+    """The request with one of `draws` seeds. Each engine, prompt and arm has seeds of its own: from equal ones the
+    same chances would follow, and draws that shall be independent would not be."""
+    seed = (request.sampling.seed or 0) % draws
+    unseeded = dataclasses.replace(request, sampling=dataclasses.replace(request.sampling, seed=None))
+    digest = hashlib.sha256(repr((what, unseeded, seed)).encode()).digest()
+    own = int.from_bytes(digest[:4], "big") >> 1
+    return dataclasses.replace(request, sampling=dataclasses.replace(request.sampling, seed=own))
 
 
 class Engine(Session):
