@@ -80,9 +80,13 @@ class Certifier:
     def _scored(
         self, running: Running, output: Output, reference: tuple[int, ...] | None, sampling: Sampling
     ) -> Iterator[Scoring]:
-        scores = self._ask(running, output.prompt, output.token_ids, sampling)
-        yield Scoring(output.generation_id, "prefill", scores)
-        for position in _to_replay(scores, output.token_ids, reference):
+        if output.scored:
+            positions = [_common(output.token_ids, reference or ())]
+        else:
+            scores = self._ask(running, output.prompt, output.token_ids, sampling)
+            yield Scoring(output.generation_id, "prefill", scores)
+            positions = _to_replay(scores, output.token_ids, reference)
+        for position in positions:
             so_far = (output.prompt.token_ids or ()) + output.token_ids[:position]
             prefix = replace(output.prompt, token_ids=so_far, text=None)
             (score,) = self._ask(running, prefix, output.token_ids[position : position + 1], sampling)
@@ -101,7 +105,10 @@ class Certifier:
 
 
 def _greedy(outputs: Sequence[Output], plain_id: int) -> Iterator[tuple[Output, tuple[int, ...] | None]]:
-    """Outputs to score, each with the plain output it has left; the plain ones come without."""
+    """Outputs to score, each with the plain output it has left; the plain ones come without.
+
+    One that was scored comes again where a later plain output follows it further than those there were then.
+    """
     by_prompt: dict[int, list[Output]] = {}
     for output in outputs:
         by_prompt.setdefault(output.prompt_id, []).append(output)
@@ -110,10 +117,13 @@ def _greedy(outputs: Sequence[Output], plain_id: int) -> Iterator[tuple[Output, 
         plain = [output for output in found if output.cell_id == plain_id]
         own = {output.token_ids for output in plain}
         for output in sorted(found, key=lambda output: output.cell_id != plain_id):
-            if not plain or output.token_ids in scored:
+            if not plain or (output.token_ids in scored and not output.scored):
+                continue
+            reference = None if output.token_ids in own else _nearest(output.token_ids, own)
+            if output.scored and (reference is None or _asked_again(output, reference)):
                 continue
             scored.add(output.token_ids)
-            yield output, None if output.token_ids in own else _nearest(output.token_ids, own)
+            yield output, reference
 
 
 def _sampled(outputs: Sequence[Output]) -> Iterator[tuple[Output, None]]:
@@ -128,6 +138,12 @@ def _sampled(outputs: Sequence[Output]) -> Iterator[tuple[Output, None]]:
 def _nearest(tokens: tuple[int, ...], plain: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
     """The plain output that these tokens follow longest."""
     return max(plain, key=lambda other: _common(tokens, other))
+
+
+def _asked_again(output: Output, reference: tuple[int, ...]) -> bool:
+    """Whether the target was asked about the first token that differs, or there is none to ask about."""
+    first = _common(output.token_ids, reference)
+    return first == len(output.token_ids) or first in output.replayed
 
 
 def _common(tokens: Sequence[int], other: Sequence[int]) -> int:

@@ -43,6 +43,8 @@ class Output:
     token_ids: tuple[int, ...]
     scored: bool
     """Teacher-forced already."""
+    replayed: frozenset[int]
+    """Positions that the target was asked again about."""
 
 
 class Journal:
@@ -129,14 +131,19 @@ class Journal:
         cells, phases = (", ".join("?" * len(values)) for values in (cell_ids, MEASURED))
         found = self._writer.file.query(
             "SELECT generation.id, cell_id, prompt_id, token_ids, EXISTS (SELECT 1 FROM score WHERE kind = 'prefill' "
+            "AND generation_id = generation.id), (SELECT group_concat(start) FROM score WHERE kind = 'replay' "
             "AND generation_id = generation.id) FROM trial JOIN generation ON generation.trial_id = trial.id "
             f"WHERE cell_id IN ({cells}) AND phase IN ({phases}) AND unit = ? AND failure_kind IS NULL "
             "AND token_ids IS NOT NULL AND n_tokens > 0 ORDER BY generation.id",
             (*cell_ids, *MEASURED, unit),
         )
         return [
-            Output(generation, cell, prompt, self._prompts_by_id[prompt], unpack_ids(ids), bool(scored))
-            for generation, cell, prompt, ids, scored in found
+            Output(
+                *(generation, cell, prompt, self._prompts_by_id[prompt], unpack_ids(ids)),
+                scored=bool(scored),
+                replayed=frozenset(map(int, replayed.split(",") if replayed else ())),
+            )
+            for generation, cell, prompt, ids, scored, replayed in found
         ]
 
     def scorings(self, trial: Trial, scorings: Sequence[Scoring]) -> None:

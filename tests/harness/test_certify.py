@@ -3,11 +3,14 @@
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from certifying import Certified
 
 from harness.certify import MAX_REPLAYS
+from harness.experiment import resume
 from results.certificate import EquivalenceName
 
 Certify = Callable[..., Certified]
@@ -106,6 +109,22 @@ def test_an_output_is_held_against_the_plain_output_that_it_follows_longest(cert
     assert [role for _, role in done.forced] == ["plain", "plain", "speculative"]
     assert done.replayed == [6]
     assert [found.position for found in done.greedy[1].divergences] == [6]
+
+
+def test_where_the_plain_arm_later_gives_an_output_nearer_to_a_scored_one_the_target_is_asked_there_too(
+    certify: Certify,
+) -> None:
+    """At the second visit the plain arm takes what the drafting one took at token 2, and leaves it at token 6."""
+    later = [wrong(at, draft=0, when="second-visit") for at in (2, 6)]
+    done = certify({"diverge": [wrong(2), *later]}, speed=True, prompts=1, draft_lengths=[2])
+    assert done.replayed == [2]
+    Path("second-visit").touch()
+    resume(done.path, {"repeats": "2"})
+    done = replace(done)
+    assert sorted(role for _, role in done.forced) == ["plain", "plain", "speculative"]
+    assert sorted(done.replayed) == [2, 6]
+    (found,) = done.greedy
+    assert (found.verdict, found.batch_numerics, found.divergences[0].position) == ("equivalent", 1, 6)
 
 
 def test_a_unit_without_a_plain_output_is_not_scored(certify: Certify) -> None:

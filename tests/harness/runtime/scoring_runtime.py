@@ -5,8 +5,8 @@ next one `STEP` less. While decoding, logits are off by up to `NOISE` from those
 one. Options beside those of `scripted_runtime`:
 
     diverge   a list of {"at": position, "how": …} with the arms that do not take the best token there: "draft": k or 0,
-              and where given "capture", "rows" (of the batch), "prompt" (its key), "nth" (of the arm's calls), "rank"
-              (of the token taken, 1). how = wrong: the target never chooses that token; replayed: it does where asked
+              and where given "capture", "rows" (of the batch), "rank" (of the token taken, 1), "when": file that must
+              exist. how = wrong: the target never chooses that token; replayed: it does where asked
               with all before it as one prefill; tie: its logit is as good as the best one's
     bias      above temperature 0, the share of tokens for which a speculative arm takes the best one
     scoring   a list of {"nth": of the scoring calls, from 1 (all if not given), "do": …, "once": file}: a misfortune of
@@ -110,7 +110,7 @@ class Scoring(Scripted):
 
     def _rules(self) -> list[dict[str, Any]]:
         rules: list[dict[str, Any]] = self.options.get("diverge", [])
-        return rules
+        return [rule for rule in rules if "when" not in rule or Path(rule["when"]).exists()]
 
     def _logits(self, text: Sequence[int], noise: float = 0.0) -> dict[int, float]:
         logits = {token: 10 - STEP * rank for rank, token in enumerate(ranked(text))}
