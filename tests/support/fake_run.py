@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from results.records import (
+    BIASED,
     CONTROL,
     HEADLINE,
     INSTRUMENTED,
@@ -29,6 +30,7 @@ from results.records import (
     Phase,
     PlainStep,
     Prompt,
+    Role,
     Round,
     Sampling,
     SessionFacts,
@@ -84,6 +86,8 @@ class World:
     """Index of an end-of-sequence token, past which the output runs on (as with ignore_eos)."""
     reveals: Literal["rounds", "counts", "nothing"] = "rounds"
     control: bool = True
+    more: tuple[Role, ...] = ()
+    """Undrafted arms beside plain and control; a biased one samples at 0.75 of the temperature."""
     temperature: float = 0.0
     synthetic: bool = False
     state: Literal["finished", "interrupted"] = "finished"
@@ -124,15 +128,17 @@ def write(path: Path, world: World = World()) -> Path:
 
 
 def cells_of(world: World) -> list[Cell]:
-    """Plain, control, then one speculative cell per draft length."""
+    """Plain, control and other undrafted arms, then one speculative cell per draft length."""
     plain = Cell(0, PLAIN, "fake", "pair", None, world.batch_size, 8, world.output_tokens,
                  Sampling(world.temperature), "float32", "cpu", world.synthetic)  # fmt: skip
     skipped = world.skipped or {}
     return [
         plain,
         *([replace(plain, role=CONTROL)] if world.control else []),
+        *(replace(plain, role=role, sampling=Sampling(world.temperature * (0.75 if role == BIASED else 1)))
+          for role in world.more),
         *(replace(plain, role=SPECULATIVE, draft=Draft("mtp", k), skipped=skipped.get(k)) for k in world.lengths),
-    ]
+    ]  # fmt: skip
 
 
 def generation(world: World, call: Call, row: int = 0) -> Generation:
