@@ -137,9 +137,9 @@ def _why_unscored(plain: Arm) -> str:
 
 
 def _regrets(scored: Sequence[Scored]) -> Regrets | None:
+    """None where nothing was scored, or a token's regret is not known: then the worst is not known either."""
     values: Floats = np.concatenate([each.regret for each in scored]) if scored else np.empty(0)
-    values = values[~np.isnan(values)]
-    if not len(values):
+    if not len(values) or np.isnan(values).any():
         return None
     p50, p99, p999 = (float(q) for q in np.quantile(values, (0.5, 0.99, 0.999), method="higher"))
     return Regrets(len(values), p50, p99, p999, float(values.max()))
