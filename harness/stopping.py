@@ -8,8 +8,8 @@ from harness.plan import Group, Plan, Stage
 from results.speedup import Precision, Visit, precision
 
 MIN_UNITS = 20
-"""An interval that stops when it happens to be narrow is a little too narrow (docs/method.md): 1 to 2 points of coverage
-from 20 units on. Fewer units would leave the interval on new prompts too wide to be of use."""
+"""An interval that stops when it happens to be narrow is a little too narrow: by 1 to 2 points of coverage
+(docs/method.md). Fewer units would leave the interval on new prompts too wide to be of use."""
 
 
 class StopRule:
