@@ -1,5 +1,6 @@
 """Do two arms draw the same tokens after the same text? A permutation test, for runtimes that give no scores."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from results.metrics import Floats, Ints
 DEPTH = 4
 """Tokens after the prefill's that are compared; later ones hardly ever follow equal texts."""
 PERMUTATIONS = 4999
+AT_ONCE = 500
+"""Permutations held in memory together."""
 
 _Labels = NDArray[np.bool_]
 
@@ -40,16 +43,17 @@ def test(arm: Arm, plain: Arm) -> Outcome | None:
     if not sequences:
         return None
     levels = [*_levels(sequences)]
-    seen = _statistic(levels, label)
+    (seen,) = _statistics(levels, label[np.newaxis])
     rng = np.random.default_rng(0)
-    order = np.argsort(stratum, kind="stable")
+    strata = [np.flatnonzero(stratum == each) for each in range(int(stratum.max()) + 1)]
     at_least = 0
-    for _ in range(PERMUTATIONS):
-        shuffled = np.empty_like(label)
-        shuffled[order] = label[np.lexsort((rng.random(len(label)), stratum))]
-        at_least += _statistic(levels, shuffled) >= seen - 1e-9
+    for start in range(0, PERMUTATIONS, AT_ONCE):
+        shuffled = np.tile(label, (min(AT_ONCE, PERMUTATIONS - start), 1))
+        for members in strata:
+            shuffled[:, members] = rng.permuted(shuffled[:, members], axis=1)
+        at_least += int((_statistics(levels, shuffled) >= seen - 1e-9).sum())
     tokens = sum(int(label[members].sum()) for members, _, _ in levels)
-    return Outcome(seen, (1 + at_least) / (1 + PERMUTATIONS), tokens)
+    return Outcome(float(seen), (1 + at_least) / (1 + PERMUTATIONS), tokens)
 
 
 def _sequences(arm: Arm, plain: Arm) -> tuple[list[tuple[tuple[int, ...], ...]], _Labels]:
@@ -68,9 +72,11 @@ def _sequences(arm: Arm, plain: Arm) -> tuple[list[tuple[tuple[int, ...], ...]],
 
 
 def _levels(sequences: list[tuple[tuple[int, ...], ...]]) -> Iterator[tuple[Ints, Ints, Ints]]:
-    """Per depth (members, text so far, text with the next token), numbered; of sequences that are long enough."""
+    """Per depth (members, text so far, text with the next token), numbered; of texts that several sequences share."""
     for depth in range(1, DEPTH + 1):
-        members = [i for i, text in enumerate(sequences) if len(text) > depth]
+        long = [i for i, text in enumerate(sequences) if len(text) > depth]
+        shared = Counter(sequences[i][:depth] for i in long)
+        members = [i for i in long if shared[sequences[i][:depth]] > 1]
         if members:
             texts = [sequences[i] for i in members]
             yield (
@@ -85,17 +91,27 @@ def _numbered(values: list[tuple[tuple[int, ...], ...]]) -> Ints:
     return np.array([known.setdefault(value, len(known)) for value in values], dtype=np.int64)
 
 
-def _statistic(levels: list[tuple[Ints, Ints, Ints]], label: _Labels) -> float:
-    """Sum over texts and next tokens of (a N_b - b N_a)^2 / (N_a N_b (a + b)): the two-sample chi-square."""
-    total = 0.0
+def _statistics(levels: list[tuple[Ints, Ints, Ints]], labels: _Labels) -> Floats:
+    """Per row of labels, summed over texts and next tokens, (a N_b - b N_a)^2 / (N_a N_b (a + b)).
+
+    a and b: how often the two arms went on from the text with the token; N_a and N_b: how often each had the text. This
+    is the two-sample chi-square of every text.
+    """
+    total = np.zeros(len(labels))
     for members, text, longer in levels:
-        here: Floats = label[members].astype(float)
-        n_a, n = (np.bincount(text, weights=weights) for weights in (here, np.ones(len(here))))
-        a, both = (np.bincount(longer, weights=weights) for weights in (here, np.ones(len(here))))
-        of_text = np.zeros(len(a), dtype=np.int64)
+        here = labels[:, members].astype(float)
+        of_text = np.zeros(int(longer.max()) + 1, dtype=np.int64)
         of_text[longer] = text
-        ours, theirs = n_a[of_text], (n - n_a)[of_text]
-        known = (ours > 0) & (theirs > 0)
-        part = (a * theirs - (both - a) * ours) ** 2
-        total += float((part[known] / (ours * theirs * both)[known]).sum())
+        a, n_a = _summed(here, longer), _summed(here, text)[:, of_text]
+        both, n = np.bincount(longer), np.bincount(text)[of_text]
+        compared = np.maximum(n_a * (n - n_a), 1)  # 0 where one arm never had the text: then a n = both n_a
+        total += ((a * n - both * n_a) ** 2 / (compared * both)).sum(axis=1)
     return total
+
+
+def _summed(values: Floats, groups: Ints) -> Floats:
+    """(rows, groups): sums of the columns of each group, of which none is empty."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    found: Floats = np.add.reduceat(values[:, order], starts, axis=1)
+    return found
