@@ -1,10 +1,13 @@
 """What is no sound run file is refused in one line that says why; a stranger's file executes nothing."""
 
+import json
+import math
 import os
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,11 +16,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.big_run import write_big_run
-from support.samples import MANIFEST, fill
+from support.samples import GENERATION, MANIFEST, TRIAL, fill
 
 from results import schema, soundness
+from results.codec import SCORE_NUMBERS, pack_ids
 from results.errors import RunFileError
+from results.judge import judge
+from results.records import CERTIFICATE, Scoring, TokenScore
 from results.store import RunFile, RunWriter
+from results.verdicts import as_json
 
 MANY = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -30,9 +37,24 @@ def path(tmp_path: Path) -> Path:
 
 
 def write(path: Path) -> None:
+    """Two drafted calls, and a plain one whose output they leave at their last token; scored in every way."""
+    plain = replace(GENERATION, token_ids=(7, 11, 13, 19), rounds=None, scores=scores((7, 11, 13, 19)))
+    scorings = [
+        Scoring(1, "prefill", scores((7, 11, 13, 17))),
+        Scoring(1, "replay", scores((7, 11, 13, 17))[3:]),
+        Scoring(3, "prefill", scores((7, 11, 13, 19))),
+    ]
     with RunWriter.create(path, MANIFEST) as writer:
         fill(writer, 2)
+        writer.add_trial(replace(TRIAL, cell_id=1), [(1, plain)], {})
+        writer.add_scorings(replace(TRIAL, cell_id=1, phase=CERTIFICATE), scorings)
         writer.finish("finished")
+
+
+def scores(tokens: Sequence[int]) -> tuple[TokenScore, ...]:
+    """Each with the moments of a distribution over two equal tokens."""
+    bit = math.log(2)
+    return tuple(TokenScore(i, token, token, 9.0, 9.0, -bit, -bit, bit, 0.1, 0.5) for i, token in enumerate(tokens))
 
 
 def alter(path: Path, *statements: str, values: tuple[Any, ...] = ()) -> None:
@@ -52,11 +74,14 @@ def refusal(path: Path) -> str:
 
 
 def read_everything(path: Path) -> None:
-    """Rebuild every record of the file."""
+    """Rebuild every record of the file, and judge it."""
     with RunFile.open(path) as file:
         file.cells(), file.prompts(), file.launches(), file.stopped()
         for trial, _ in file.trials():
-            file.generations(trial), file.telemetry(trial)
+            for generation, _ in enumerate(file.generations(trial)):
+                file.scorings(generation)
+            file.telemetry(trial)
+        json.dumps(as_json(judge(file)), allow_nan=False)
 
 
 # ----------------------------------------------------------------------------------------------- not a run file
@@ -165,6 +190,11 @@ def test_statistics_that_a_database_browser_leaves_are_harmless(path: Path) -> N
         ("generation", 2, "arrivals", b"odd"),
         ("generation", 2, "finish_reason", "boredom"),
         ("generation", 2, "row", -1),
+        ("score", 2, "kind", "guess"),
+        ("score", 2, "start", -1),
+        ("score", 2, "token_ids", b""),
+        ("score", 2, "best_ids", b"12345678"),
+        ("score", 2, "numbers", b"12345678"),
     ],
 )
 def test_values_that_no_writer_stores_are_named_by_table_and_row(
@@ -286,6 +316,34 @@ def test_any_value_anywhere_is_read_or_refused(original: Path, place: tuple[str,
         with suppress(sqlite3.IntegrityError):  # some columns of integers take nothing else
             alter(path, f"UPDATE OR IGNORE {table} SET {column} = ?", values=(value,))
         sound_or_refused(path)
+
+
+NUMBERS = st.floats() | st.sampled_from((0.0, -0.0, 1.0, -1e308, 1e308, 5e-324, math.inf, -math.inf, math.nan))
+
+
+@MANY
+@given(
+    temperature=st.sampled_from((0.0, 1.0)),
+    rows=st.lists(st.tuples(st.lists(NUMBERS, min_size=28, max_size=28), st.integers(0, 20)), min_size=4, max_size=4),
+)
+def test_any_numbers_in_scores_are_judged_without_a_warning(
+    original: Path, temperature: float, rows: list[tuple[list[float], int]]
+) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "run.sqlite")
+        path.write_bytes(original.read_bytes())
+        alter(path, "UPDATE cell SET temperature = ?", values=(temperature,))
+        for score, (numbers, best) in enumerate(rows, 1):
+            tokens = 1 if score == 3 else 4  # the replay
+            for at in range(0, len(numbers), SCORE_NUMBERS):  # records are refused whose best logit is none
+                numbers[at + 1] = max(numbers[at : at + 2])
+            packed = struct.pack(f"<{tokens * SCORE_NUMBERS}d", *numbers[: tokens * SCORE_NUMBERS])
+            changed = (packed, pack_ids([best] * tokens), score)
+            alter(path, "UPDATE score SET numbers = ?, best_ids = ? WHERE id = ?", values=changed)
+        with RunFile.open(path) as file:
+            (told,) = judge(file).cells
+            assert (told.equivalence is None) == (temperature > 0) == (told.sampling is not None)
+            json.dumps(as_json(told), allow_nan=False)
 
 
 @MANY
