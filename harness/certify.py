@@ -31,7 +31,7 @@ from results.records import (
     Trial,
 )
 
-MAX_REPLAYS = 8
+MAX_REPLAYS = 16
 """Of one output, the largest regrets first; a regret that was not replayed explains nothing."""
 PATIENCE = 2
 """After so many failures a group's outputs are no longer scored."""

@@ -39,7 +39,7 @@ class Observer(Protocol):
     def block_done(self, cell: Cell, units: int, half_width: float | None, seconds_left: float | None) -> None:
         """A block of a group is complete.
 
-        units: distinct units of the group that have a ratio in every arm so far.
+        units: distinct units of the group that have a ratio in every arm so far; blocks where nothing is timed.
         half_width: of the widest arm's speed-up interval on these prompts, relative; None where not yet known.
         seconds_left: an estimate for the whole run; None where unknown.
         """

@@ -170,7 +170,8 @@ class Runner:
         self.stop.block_done(group, first_visit=repeat == 0, seconds=seconds)
         known = self.stop.precision(group)
         cell = self.cells[group.cell][1]
-        self.observer.block_done(cell, known.units, known.half_width, self.stop.seconds_left())
+        units = known.units if group.timed else self.stop.blocks(group)
+        self.observer.block_done(cell, units, known.half_width, self.stop.seconds_left())
 
     def given_up(self, arm: Arm) -> bool:
         """The arm has cost its engine too many workers."""

@@ -67,6 +67,10 @@ class StopRule:
             self._precision[group.number] = (seen, precision(plain, arms))
         return self._precision[group.number][1]
 
+    def blocks(self, group: Group) -> int:
+        """Blocks of the group that are complete."""
+        return self._done[group.number]
+
     def why(self, group: Group, *, first_visit: bool) -> str | None:
         """Why the group's next block should not begin, or None.
 

@@ -143,4 +143,6 @@ def _without_scores(arm: Arm, plain: Arm, control: Arm | None, biased: Arm | Non
         return replace(result, reason="no scores, and no two draws of both arms begin alike: draw more per prompt")
     if result.positive_control is None:
         return replace(result, reason="no scores and no positive control: what so few draws could tell is not known")
+    if result.negative_control is None:
+        return replace(result, reason="no scores and no negative control: plain decoding was not drawn twice")
     return _concluded(result, tests["speculative"])

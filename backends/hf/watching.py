@@ -187,7 +187,7 @@ class Steps:
     def _after(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
         self._passes.append(_Span(self._began, self._clock.mark()))
         last = output.logits[:, -1]
-        self._room -= last.nbytes
+        self._room -= last.untyped_storage().nbytes()  # of the whole tensor, which a view keeps alive
         if (
             self._keep_logits and self._room >= 0
         ):  # a reference to what `generate` lets go of: nothing is computed before the pass is over
