@@ -84,6 +84,11 @@ def test_a_margin_within_the_noise_is_a_tie_the_other_way_round_too(tmp_path: Pa
     assert (told.divergences[0].kind, told.divergences[0].margin) == ("tie", -0.5)
 
 
+def test_a_token_that_one_prefill_prefers_by_more_than_the_noise_is_no_tie(tmp_path: Path) -> None:
+    told = found(tmp_path, {(CODE, 5): {105: 10.0, 7: 11.0}}, {(CODE, 5): 105})
+    assert (told.divergences[0].kind, told.divergences[0].margin) == ("unexplained", -1.0)
+
+
 def test_a_token_that_the_target_chooses_in_one_prefill_is_batch_numerics(tmp_path: Path) -> None:
     told = found(tmp_path, {(CODE, 5): {105: 10.0, 7: 9.0}}, {(CODE, 5): 7})
     assert (told.verdict, counts(told)) == ("equivalent", (1, 0, 1, 0, 0))
@@ -274,6 +279,15 @@ def test_differences_that_no_numerics_explain_are_no_noise(tmp_path: Path) -> No
     world = replace(QUIET, spoil=with_noise(lambda unit, position: 3.0, OTHER))
     told = found(tmp_path, {(CODE, 5): {105: 10.0, 7: 9.0}}, {(CODE, 5): 105}, world)
     assert (told.verdict, told.tolerance, told.noise_tokens) == ("unexplained", None, 24)
+
+
+def test_logits_from_the_middle_of_an_output_measure_no_noise(tmp_path: Path) -> None:
+    def middle(call: Call, seen: Generation) -> Generation | Failure:
+        given = with_noise(lambda unit, position: NOISE)(call, seen)
+        assert isinstance(given, Generation)
+        return replace(given, scores=given.scores[3:]) if given.scores else given
+
+    assert found(tmp_path, {}, world=replace(QUIET, spoil=middle)).noise_tokens == 0
 
 
 # ------------------------------------------------------------------------------------------------------ controls

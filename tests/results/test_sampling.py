@@ -56,6 +56,13 @@ def test_the_third_moment_is_exact_where_all_but_the_favourite_are_alike() -> No
         assert told[0] == pytest.approx(third, abs=1e-9)
 
 
+def test_the_third_moment_assumes_no_more_than_the_skewness_of_the_tail() -> None:
+    # Of tokens 1 to 3 the surprisals are 2 or 3 bits, evenly: a variance of 1/4 and no skewness, where 1 is assumed.
+    surprisal = -np.log(P)
+    exact = P @ (surprisal - H) ** 3
+    assert goodness.third_moment(draws([0]))[0] == pytest.approx(exact + 1 / 2 * (1 / 4) ** 1.5 * BIT**3)
+
+
 def test_p_is_that_of_pearson_s_type_iii_law() -> None:
     third = float(goodness.third_moment(draws([0]))[0])
     for tokens in ([0] * 30 + [3] * 30, [0] * 40 + [1] * 10, [0, 1, 2, 3] * 10):
