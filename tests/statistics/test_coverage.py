@@ -7,6 +7,7 @@ import pytest
 
 from results import speedup
 from results.intervals import t_quantile
+from results.variance import MIRRORED
 from tests.statistics.designs import BAND, DESIGNS, RUNS, Design
 from tests.statistics.study_intervals import covers, figures
 
@@ -96,5 +97,5 @@ def test_the_allowance_for_mirrored_halves_lies_within_what_noise_that_lasts_can
                 variance = weights @ covariance @ weights
                 mean, difference = (mean + variance, difference) if sign == 1 else (mean, difference + variance)
     assert 1.0 - 1e-9 <= mean / difference <= 1.32
-    coverage = math.erf(t_quantile(1e5, 0.95) * math.sqrt(speedup.MIRRORED / (mean / difference)) / math.sqrt(2))
+    coverage = math.erf(t_quantile(1e5, 0.95) * math.sqrt(MIRRORED / (mean / difference)) / math.sqrt(2))
     assert BAND[0] <= coverage <= BAND[1]

@@ -1,0 +1,92 @@
+"""Variance of the log speed-up, in independent parts (METHOD section 3).
+
+these prompts   The units are fixed; what varies is noise. Over launches: t over the means of launches that saw the
+                same units. Within one launch: t over whole passes, where at least `MIN_PASSES` were made; else the
+                variance of block means within units, pooled; else, with one block a unit, that of the differences
+                between its mirrored halves.
+new prompts     The units are a sample: their variance / units, plus, over launches, that of launches / launches;
+                each part with its own t quantile (`intervals.half_width`).
+"""
+
+import math
+
+import numpy as np
+
+from results.effects import Effects, crossed, mean_of
+from results.intervals import Part
+from results.metrics import Floats
+
+MIN_PASSES = 5
+"""Whole passes over the units from which their means are trusted alone: they allow for noise that units of one pass
+share, at the price of few degrees of freedom."""
+MIRRORED = 1.2
+"""Noise that lasts from trial to trial is partly common to the two halves of a mirrored block, so their mean varies
+more than their difference shows: 1.0 to 1.32 times, for AR(1) noise of any persistence and 2 to 10 arms. In between,
+independent noise (1.0) is covered 96.8 %, the most stubborn 93.9 %."""
+EQUAL = 1 / 3
+"""Noise within units has at least this share of the degrees of freedom that equally noisy units would give it."""
+
+
+def these_prompts(e: Effects) -> Part | None:
+    """Variance of the log speed-up if these very units were measured again; None with a single visit to each."""
+    if e.over_launches:
+        return _part(e.crossed_launches.mean(axis=0))
+    passes = crossed(e.blocks)
+    if passes.shape[1] >= MIN_PASSES:
+        return _part(passes.mean(axis=0))
+    return _within_units(e)
+
+
+def new_prompts(e: Effects) -> list[Part]:
+    """Variance of the log speed-up if other units like these were measured, in parts; empty with fewer than two."""
+    if len(e.units) < 2:
+        return []
+    prompts = _part(e.per_unit)
+    if not e.over_launches:
+        return [prompts]
+    alone = max(0.0, prompts.variance - _interaction(e.crossed_launches) / len(e.units))
+    return [prompts._replace(variance=alone), _part(e.crossed_launches.mean(axis=0))]
+
+
+def _within_units(e: Effects) -> Part | None:
+    """Noise of the mean of all units, from what varies within each; every unit adds degrees of freedom.
+
+    A unit with several blocks: their variance / blocks. With one: (difference of its halves)^2 / 4 * `MIRRORED`. A
+    unit with a single visit adds no knowledge, and is taken to be as noisy as half a block.
+
+    Units need not be equally noisy: the degrees of freedom are Welch's (1947, Biometrika 34) for a sum of unequal
+    variances c with f degrees of freedom each, (sum c)^2 / sum(c^2 / (f + 2)) - 2, rounded, at most sum f and at least
+    `EQUAL` of it (one disturbed trial looks like a noisy unit, and would otherwise leave hardly any).
+    """
+    seen = np.isfinite(e.blocks)
+    count = seen.sum(axis=1)
+    spread = np.where(seen, (e.blocks - mean_of(e.blocks, axis=1)[:, None]) ** 2, 0).sum(axis=1)
+    only = e.halves[np.arange(len(e.units)), seen.argmax(axis=1)]
+    from_halves = MIRRORED * (only[:, 0] - only[:, 1]) ** 2 / 4
+    variance = np.where(count > 1, spread / np.maximum(count - 1, 1) / count, from_halves)
+    known = np.isfinite(variance)
+    if not known.any():
+        return None
+    variance, each = variance[known], np.maximum(count - 1, 1)[known]
+    total = variance.sum() + 2 * variance.mean() * (~known).sum()
+    fourth = (variance**2 / (each + 2)).sum()
+    welch = variance.sum() ** 2 / fourth - 2 if fourth > 0 else math.inf
+    most = int(each.sum())
+    df = most if welch >= most else max(round(welch), math.ceil(EQUAL * most))
+    return Part(float(total / len(e.units) ** 2), df)
+
+
+def _interaction(layout: Floats) -> float:
+    """What noise adds to the variance of a unit's mean over launches, from what neither unit nor launch explains.
+
+    Mean square of the residuals of the two-way layout (units, launches), over launches; 0 with a single unit.
+    """
+    units, launches = layout.shape
+    if units < 2:
+        return 0.0
+    rest = layout - layout.mean(axis=1, keepdims=True) - layout.mean(axis=0) + layout.mean()
+    return float((rest**2).sum() / ((units - 1) * (launches - 1)) / launches)
+
+
+def _part(means: Floats) -> Part:
+    return Part(float(means.var(ddof=1) / len(means)), len(means) - 1)
