@@ -50,7 +50,8 @@ least one check flagged. *Certified*: runs whose output was found lossless, what
 **What it shows.** Wrong tokens are caught by the certificate (`unexplained`, `biased`), however fast they came. An
 engine with right tokens that did not do what it says, or counts it wrongly, is certified as lossless, and rightly so:
 it is caught by a check of validity, and its figures are marked invalid. Healthy engines pass both. So believe a figure
-whose cell is certified *and* valid; a fault that strikes more rarely than these may need more prompts to show.
+whose cell is certified *and* valid; a fault that strikes more rarely than these may need more prompts to show. Checks
+that no engine of this table sets off are seen to fail on constructed run files (`tests/results/test_validity.py`).
 """
 
 
