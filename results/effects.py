@@ -54,6 +54,8 @@ class Effects:
     """(units, blocks, 2). A block of this array is one (launch, repeat): one pass over the units."""
     launch: Ints
     """(blocks,): which launch each belongs to, numbered from 0."""
+    plain: Floats
+    """As `halves`: log of what the plain arm's visit took. Only how its two halves differ is ever asked."""
 
     @cached_property
     def blocks(self) -> Floats:
@@ -85,7 +87,7 @@ class Effects:
 def effects(pairs: Pairs, value: Callable[[Timing], float | None] = lambda timing: timing.tpot_ns) -> Effects | None:
     """Arrange the log ratios of `value`; None if no pair has a ratio."""
     ratios = [
-        (p.unit, (p.launch, v.launch, v.repeat), v.half, math.log(a / b))
+        (p.unit, (p.launch, v.launch, v.repeat), v.half, math.log(a / b), math.log(a))
         for p, v in pairs
         if (a := value(p.timing)) and (b := value(v.timing))
     ]
@@ -95,9 +97,12 @@ def effects(pairs: Pairs, value: Callable[[Timing], float | None] = lambda timin
     blocks = {block: i for i, block in enumerate(sorted({block for _, block, *_ in ratios}))}
     launches = {launch: i for i, launch in enumerate(sorted({block[:2] for block in blocks}))}
     halves = np.full((len(units), len(blocks), 2), np.nan)
-    for unit, block, half, ratio in ratios:
+    plain = halves.copy()
+    for unit, block, half, ratio, log_plain in ratios:
         halves[units[unit], blocks[block], half] = ratio
-    return Effects(np.array(list(units)), halves, np.array([launches[block[:2]] for block in blocks]))
+        plain[units[unit], blocks[block], half] = log_plain
+    launch = np.array([launches[block[:2]] for block in blocks])
+    return Effects(np.array(list(units)), halves, launch, plain)
 
 
 def point(e: Effects) -> float:

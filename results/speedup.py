@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from results.effects import Effects, Pairs, Visit, effects, pair, point
-from results.intervals import Part, half_width, t_quantile
+from results.intervals import Part, half_width, quantile
 from results.metrics import tokens_per_s
 from results.variance import new_prompts, these_prompts
 from results.verdicts import Interval, Speedup
@@ -32,8 +32,8 @@ def intervals(e: Effects, confidence: float) -> tuple[Interval | None, Interval 
     """(these prompts, new prompts)."""
     these, new = these_prompts(e), new_prompts(e)
     return (
-        interval(e, [these], [t_quantile(these.df, confidence)]) if these else None,
-        interval(e, new, [t_quantile(part.df, confidence) for part in new]),
+        interval(e, [these], [quantile(these, confidence)]) if these else None,
+        interval(e, new, [quantile(part, confidence) for part in new]),
     )
 
 
@@ -97,7 +97,7 @@ def precision(plain: Sequence[Visit], arms: Iterable[Sequence[Visit]], confidenc
 def precision_of(arms: Sequence[Effects], confidence: float = 0.95) -> Precision:
     """Precision of a group from the effects of its arms."""
     parts = [these_prompts(e) for e in arms]
-    widths = [math.expm1(half_width([p], [t_quantile(p.df, confidence)])) for p in parts if p]
+    widths = [math.expm1(half_width([p], [quantile(p, confidence)])) for p in parts if p]
     complete = bool(widths) and len(widths) == len(parts)
     return Precision(
         half_width=max(widths) if complete else None,

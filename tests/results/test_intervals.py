@@ -1,13 +1,14 @@
 """Quantiles and half-widths."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_t
+from scipy.stats import multivariate_t, norm
 from scipy.stats import t as student
 
-from results.intervals import Part, half_width, max_t_quantile, t_quantile
+from results.intervals import NORMAL, Part, half_width, max_t_quantile, quantile, signed_quantile, t_quantile
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.999])
@@ -54,3 +55,40 @@ def test_parts_weigh_their_quantiles_by_variance() -> None:
 
 def test_no_variance_gives_no_width() -> None:
     assert half_width([Part(0.0, 3), Part(0.0, 1)], [3.0, math.pi]) == 0.0
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.8, 0.95, 0.99, 1 - 1e-5])
+@pytest.mark.parametrize(
+    ("sizes", "noise"),
+    [([1.0], 0.12), ([3.0], 1.0), ([0.5, 0.2, 0.1], 0.3), ([0.1] * 6, 1.0), ([2.0, 1.9, 0.3, 0.1, 0.0], 1.5)],
+)
+def test_outliers_of_either_sign_and_noise_reach_as_far_as_all_their_signs_say(
+    sizes: list[float], noise: float, confidence: float
+) -> None:
+    q = signed_quantile(np.array(sizes), noise, confidence)
+    sums = np.array([np.dot(signs, sizes) for signs in product((1, -1), repeat=len(sizes))])
+    reached = norm.cdf((q - sums) / math.sqrt(noise)) - norm.cdf((-q - sums) / math.sqrt(noise))
+    assert reached.mean() == pytest.approx(confidence, abs=2e-6)
+
+
+def test_a_part_without_outliers_has_students_quantile() -> None:
+    assert quantile(Part(0.04, 9), 0.95) == t_quantile(9, 0.95)
+
+
+def test_many_small_outliers_are_as_good_as_noise() -> None:
+    part = Part(4.0, 1e5, tuple([math.sqrt(2 / 400)] * 400))
+    assert quantile(part, 0.95) == pytest.approx(t_quantile(1e5, 0.95), rel=1e-3)
+
+
+def test_a_single_outlier_reaches_hardly_further_than_itself() -> None:
+    # +1 or -1 with nine tenths of the variance, and noise: 95 % of it on the outer side.
+    expected = math.sqrt(1 - NORMAL) + norm.ppf(0.95) * math.sqrt(NORMAL)
+    assert quantile(Part(9.0, 1e5, (3.0,)), 0.95) == pytest.approx(expected, rel=1e-3)
+
+
+def test_only_noise_is_widened_for_not_knowing_its_size() -> None:
+    # Half of the variance is an outlier; noise is widened by (t / z)^2.
+    widened = 0.5 * (t_quantile(4, 0.95) / norm.ppf(0.975)) ** 2
+    expected = signed_quantile(np.array([math.sqrt(0.5)]), widened, 0.95)
+    assert quantile(Part(2.0, 4, (1.0,)), 0.95) == pytest.approx(expected, rel=1e-4)
+    assert expected < t_quantile(4, 0.95)

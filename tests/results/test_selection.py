@@ -14,7 +14,7 @@ def effects(per_unit: list[float], launches: int = 1) -> Effects:
     """Units whose every visit gave the same log ratio."""
     halves = np.repeat(np.array(per_unit)[:, None, None], launches, axis=1).repeat(2, axis=2)
     halves = halves + 0.01 * np.arange(launches)[None, :, None]
-    return Effects(np.arange(len(per_unit)), halves, np.arange(launches))
+    return Effects(np.arange(len(per_unit)), halves, np.arange(launches), halves / 2)
 
 
 def width(interval: Interval | None) -> float:

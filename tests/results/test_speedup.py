@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from results import speedup
-from results.intervals import Part, t_quantile
+from results.intervals import Part, quantile, t_quantile
 from results.metrics import Timing
 from results.speedup import Effects, Visit
+from results.variance import outlier_share
 from results.verdicts import Interval
 
 
@@ -18,10 +19,22 @@ def visit(unit: int, tpot: float, *, repeat: int = 0, half: int = 0, launch: int
     return Visit(unit, repeat, half, launch, timing)
 
 
-def effects(halves: list[list[list[float]]], launch: list[int] | None = None) -> Effects:
-    """Log ratios [unit][block][half]."""
+def effects(
+    halves: list[list[list[float]]], launch: list[int] | None = None, plain: list[list[list[float]]] | None = None
+) -> Effects:
+    """Log ratios [unit][block][half]. Unless said otherwise, either arm has half of each: nothing is an outlier."""
     array = np.array(halves, dtype=float)
-    return Effects(np.arange(len(array)), array, np.array(launch or [0] * array.shape[1]))
+    return Effects(
+        np.arange(len(array)),
+        array,
+        np.array(launch or [0] * array.shape[1]),
+        array / 2 if plain is None else np.array(plain),
+    )
+
+
+def near(part: Part) -> Part:
+    """Equal to a part with this variance, but for rounding; without outliers unless this one has some."""
+    return part._replace(variance=pytest.approx(part.variance))
 
 
 def both(*means: float) -> list[list[float]]:
@@ -77,18 +90,62 @@ def test_within_a_launch_noise_is_read_off_the_mirrored_halves() -> None:
     # Welch: 0.0125^2 / ((0.01^2 + 0.0025^2) / 3) - 2 = 2.41 degrees of freedom.
     e = effects([[[0.1, 0.3]], [[0.5, 0.4]], [[0.2, 0.2]]])
     part = speedup.these_prompts(e)
-    assert part == pytest.approx(Part(1.2 * 0.0125 / 9, 2))
+    assert part == near(Part(1.2 * 0.0125 / 9, 2))
 
 
 def test_units_that_are_equally_noisy_give_a_degree_of_freedom_each() -> None:
     part = speedup.these_prompts(effects([[[0.1, 0.3]], [[0.5, 0.3]], [[0.0, 0.2]], [[0.4, 0.6]]]))
-    assert part == pytest.approx(Part(1.2 * 0.01 / 4, 4))
+    assert part == near(Part(1.2 * 0.01 / 4, 4))
 
 
-def test_a_single_noisy_unit_leaves_a_third_of_the_degrees_of_freedom() -> None:
+def test_a_single_noisy_unit_leaves_a_fifth_of_the_degrees_of_freedom() -> None:
     # Welch alone: 0.01^2 / (0.01^2 / 3) - 2 = 1.
-    part = speedup.these_prompts(effects([[[0.1, 0.3]], *([[[0.2, 0.2]]] * 5)]))
-    assert part == pytest.approx(Part(1.2 * 0.01 / 36, 2))
+    part = speedup.these_prompts(effects([[[0.1, 0.3]], *([[[0.2, 0.2]]] * 9)]))
+    assert part == near(Part(1.2 * 0.01 / 100, 2))
+
+
+# Half differences of the plain arm 0.6, 0.1, 0.1, 0.2 and of the other 0.2, 0.1, 0.2, 0.6, in opposite directions, so
+# that theirs together are 0.8, 0.2, 0.3, 0.8. Medians are 0.15 and 0.2: ratio 4 / 3. The smaller of p^2 * 4 / 3 and
+# a^2 * 3 / 4 is that of 0.48, 0.03; 0.01333, 0.0075; 0.01333, 0.03; 0.05333, 0.27.
+DISTURBED = {
+    "halves": [[[0.8, -0.8]], [[0.2, -0.2]], [[0.3, -0.3]], [[0.8, -0.8]]],
+    "plain": [[[0.6, -0.6]], [[0.1, -0.1]], [[0.1, -0.1]], [[0.2, -0.2]]],
+}
+SMALLER = (0.03 + 0.0075 + 0.04 / 3 + 0.16 / 3) / 4
+NOISE = SMALLER * math.pi / (math.pi - 2) * (3 / 4 + 4 / 3) / ((0.64 + 0.04 + 0.09 + 0.64) / 4)
+
+
+def test_outliers_are_what_the_smaller_of_both_half_differences_does_not_tell() -> None:
+    assert outlier_share(effects(**DISTURBED)) == pytest.approx((1 - NOISE) * 4 / 5)
+
+
+def test_outliers_need_no_allowance_for_noise_that_lasts_and_cost_no_degrees_of_freedom() -> None:
+    share = (1 - NOISE) * 4 / 5
+    allowance = share + 1.2 * (1 - share)
+    part = speedup.these_prompts(effects(**DISTURBED))
+    assert part is not None
+    assert part.variance == pytest.approx(allowance * 1.41 / 16)
+    assert sum(size**2 for size in part.outliers) == pytest.approx(share * 1.41 / 16)
+    assert part.outliers[0] / part.outliers[1] == pytest.approx(4.0)
+    # Welch: 1.41^2 / ((1 - outliers' share) * (0.64^2 + 0.04^2 + 0.09^2 + 0.64^2) / 3) - 2
+    welch = 1.41**2 / ((1 - share / allowance) * 0.8289 / 3) - 2
+    assert part.df == min(4, round(welch))
+
+
+def test_noise_of_a_noisy_unit_and_of_a_noisy_arm_is_no_outlier() -> None:
+    rng = np.random.default_rng(8)
+    sizes = np.exp(rng.standard_normal((2_000, 1, 1)))
+    plain, arm = (scale * sizes * rng.standard_normal((2_000, 1, 2)) for scale in (1.0, 0.2))
+    e = Effects(np.arange(2_000), plain - arm, np.array([0]), plain)
+    assert outlier_share(e) == pytest.approx(0.0, abs=0.15)
+    arm[::20, 0, 0] += 20
+    assert outlier_share(Effects(np.arange(2_000), plain - arm, np.array([0]), plain)) > 0.6
+
+
+@pytest.mark.parametrize("plain", [[[[0.0, 0.0]], [[0.0, 0.0]]], [[[0.1, 0.3]], [[0.5, 0.4]]], [[[math.nan] * 2]] * 2])
+def test_where_an_arm_never_varies_nothing_is_called_an_outlier(plain: list[list[list[float]]]) -> None:
+    halves = [[[0.1, 0.3]], [[0.5, 0.4]]] if np.isfinite(plain).all() else [[[0.1, math.nan]], [[math.nan, 0.4]]]
+    assert outlier_share(effects(halves, plain=plain)) == 0.0
 
 
 def test_without_any_noise_all_degrees_of_freedom_stay() -> None:
@@ -98,21 +155,21 @@ def test_without_any_noise_all_degrees_of_freedom_stay() -> None:
 def test_within_a_launch_noise_is_read_off_repeats_where_there_are_some() -> None:
     # Block means 0.1, 0.3 and 0.4, 0.2: s^2 / 2 = 0.01 each; each unit adds one degree of freedom.
     part = speedup.these_prompts(effects([both(0.1, 0.3), both(0.4, 0.2)]))
-    assert part == pytest.approx(Part(0.02 / 4, 2))
+    assert part == near(Part(0.02 / 4, 2))
 
 
 def test_from_five_passes_on_their_means_decide() -> None:
     # Every unit moves together, so that a pass is what varies.
     passes = [0.10, 0.12, 0.14, 0.16, 0.18]
     part = speedup.these_prompts(effects([both(*(p + u for p in passes)) for u in (0.0, 0.5, 0.9)]))
-    assert part == pytest.approx(Part(np.var(passes, ddof=1) / 5, 4))
+    assert part == near(Part(np.var(passes, ddof=1) / 5, 4))
 
 
 def test_over_launches_their_means_decide() -> None:
     e = effects([both(0.1, 0.2, 0.3), both(0.5, 0.5, 0.8)], launch=[0, 1, 2])
     means = [0.3, 0.35, 0.55]
     assert e.over_launches
-    assert speedup.these_prompts(e) == pytest.approx(Part(np.var(means, ddof=1) / 3, 2))
+    assert speedup.these_prompts(e) == near(Part(np.var(means, ddof=1) / 3, 2))
 
 
 def test_a_launch_that_saw_few_units_is_none_to_compare_with() -> None:
@@ -125,7 +182,7 @@ def test_a_launch_that_saw_few_units_is_none_to_compare_with() -> None:
 
 def test_a_unit_seen_once_is_taken_to_be_as_noisy_as_half_a_block() -> None:
     e = effects([[[0.1, 0.3]], [[0.5, math.nan]]])
-    assert speedup.these_prompts(e) == pytest.approx(Part(1.2 * (0.01 + 2 * 0.01) / 4, 1))
+    assert speedup.these_prompts(e) == near(Part(1.2 * (0.01 + 2 * 0.01) / 4, 1))
 
 
 def test_a_single_visit_to_each_unit_tells_nothing_about_noise() -> None:
@@ -137,7 +194,7 @@ def test_a_single_visit_to_each_unit_tells_nothing_about_noise() -> None:
 
 def test_new_prompts_vary_as_units_do() -> None:
     parts = speedup.new_prompts(effects([[[0.1, 0.3]], [[0.5, 0.5]], [[0.8, 0.8]]]))
-    assert parts == [pytest.approx(Part(np.var([0.2, 0.5, 0.8], ddof=1) / 3, 2))]
+    assert parts == [near(Part(np.var([0.2, 0.5, 0.8], ddof=1) / 3, 2))]
 
 
 def test_over_launches_both_prompts_and_launches_count() -> None:
@@ -146,7 +203,7 @@ def test_over_launches_both_prompts_and_launches_count() -> None:
     # What is left of 0.1, 0.2, 0.5, 0.8 without unit and launch is 0.05 in size: mean square 0.01, over 2 launches and
     # 2 units. That part of what units seem to vary is noise, which the launches' part holds already.
     prompts -= 0.01 / 4
-    assert parts == [pytest.approx(Part(prompts, 1)), pytest.approx(Part(launches, 1))]
+    assert parts == [near(Part(prompts, 1)), near(Part(launches, 1))]
 
 
 def test_prompts_that_vary_by_noise_alone_add_nothing_beside_launches() -> None:
@@ -193,7 +250,7 @@ def test_the_stop_rule_sees_the_widest_arm_and_the_fewest_units() -> None:
     known = speedup.precision(plain, [steady, shaky])
     part = speedup.these_prompts(found(plain, shaky))
     assert part is not None
-    assert known.half_width == pytest.approx(math.expm1(t_quantile(part.df, 0.95) * math.sqrt(part.variance)))
+    assert known.half_width == pytest.approx(math.expm1(quantile(part, 0.95) * math.sqrt(part.variance)))
     assert known.units == 2
     assert known.launches == 1
 

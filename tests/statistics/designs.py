@@ -18,6 +18,7 @@ USUAL = Machine()
 STILL = replace(USUAL, autocorrelation=0.0, drift=0.0, wave=0.0)
 LAUNCHES = replace(USUAL, launches=0.03)
 FEW_DISTURBED = replace(USUAL, outliers=0.03)
+MANY_DISTURBED = replace(USUAL, outliers=0.1, outlier_size=0.3)
 SEVEN_LENGTHS = (1.0, 1.36, 1.65, 1.9, 1.93, 1.92, 1.85, 1.8)
 
 
@@ -77,11 +78,9 @@ DESIGNS = (
     Design("waves of 10 %", machine=replace(USUAL, wave=0.1)),
     Design("fast waves of 5 %", machine=replace(USUAL, wave=0.05, wave_period=40), these=(0.93, 0.98)),
     Design("strong autocorrelation (0.9)", machine=replace(USUAL, autocorrelation=0.9)),
-    Design("3 % of trials delayed by 15 %", machine=FEW_DISTURBED, these=(0.93, 0.985)),
+    Design("3 % of trials delayed by 15 %", machine=FEW_DISTURBED),
     Design("the same, 8 prompts, 5 passes", units=8, passes=5, machine=FEW_DISTURBED),
-    Design(
-        "10 % of trials delayed by 30 %", machine=replace(USUAL, outliers=0.1, outlier_size=0.3), these=(0.93, 0.995)
-    ),
+    Design("10 % of trials delayed by 30 %", machine=MANY_DISTURBED),
     Design("noise of unequal size", machine=replace(USUAL, noise_spread=0.5)),
     Design("noise of very unequal size", machine=replace(USUAL, noise_spread=0.7), these=(0.92, 0.97)),
     Design("the same, 5 prompts", units=5, machine=replace(USUAL, noise_spread=0.7)),
@@ -95,4 +94,9 @@ DESIGNS = (
         machine=replace(USUAL, prompts=0.4, prompt_shape="skewed"),
         new=(0.87, 0.97),
     ),
+    Design("3 % of trials delayed by 15 %, 2 passes", passes=2, machine=FEW_DISTURBED),
+    Design("10 % of trials delayed by 30 %, 2 passes", passes=2, machine=MANY_DISTURBED),
+    Design("the same, 8 prompts once", units=8, machine=MANY_DISTURBED, these=(0.93, 0.98)),
+    Design("the same, 5 prompts once", units=5, machine=MANY_DISTURBED, these=(0.93, 0.98)),
+    Design("a plain arm with a third of the noise", machine=replace(USUAL, plain_noise=1 / 3), these=(0.91, 0.97)),
 )

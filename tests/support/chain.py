@@ -20,6 +20,8 @@ class Machine:
     """Standard deviation of a trial's log time."""
     noise_spread: float = 0.0
     """Standard deviation, between prompts, of the log of that standard deviation (its mean square stays)."""
+    plain_noise: float = 1.0
+    """Noise of the plain arm, beside that of every other arm."""
     autocorrelation: float = 0.6
     """Of the noise, from one trial to the next (AR(1))."""
     drift: float = 0.06
@@ -47,6 +49,8 @@ class Simulated:
 
     halves: NDArray[np.float64]
     """(runs, arms, units, passes, 2): log(plain / arm)."""
+    plain: NDArray[np.float64]
+    """(runs, units, passes, 2): log time of the plain arm, on its own clock (a prompt's usual time is 0)."""
     launch: NDArray[np.int64]
     """(passes,)"""
     of_units: NDArray[np.float64]
@@ -56,15 +60,15 @@ class Simulated:
 
     def effects(self, run: int, arm: int, blocks: int | None = None) -> Effects:
         """What the judgements see of one run and arm. blocks: only the first so many of the run are measured yet."""
-        halves = self.halves[run, arm]
+        halves, plain = self.halves[run, arm], self.plain[run]
         units, passes = halves.shape[:2]
         if blocks is None or blocks == units * passes:
-            return Effects(np.arange(units), halves, self.launch)
+            return Effects(np.arange(units), halves, self.launch, plain)
         whole, more = divmod(blocks, units)
         halves = halves[:, : whole + (more > 0)].copy()
         halves[more:, whole:] = np.nan
         seen = units if whole else more
-        return Effects(np.arange(seen), halves[:seen], self.launch[: halves.shape[1]])
+        return Effects(np.arange(seen), halves[:seen], self.launch[: halves.shape[1]], plain[:seen, : halves.shape[1]])
 
 
 def simulate(
@@ -91,7 +95,8 @@ def simulate(
     noise, common = _machine_noise(rng, runs, rounds * units * 2 * arms, machine)
     if mirrored:
         shape = order.shape
-        times = noise.reshape(shape) * sizes[:, None, :, None, None] + common.reshape(shape)
+        of_arm = np.where(order == 0, machine.plain_noise, 1.0)
+        times = noise.reshape(shape) * sizes[:, None, :, None, None] * of_arm + common.reshape(shape)
         log_time = np.empty(shape)
         np.put_along_axis(log_time, order, times, axis=-1)
     else:
@@ -106,7 +111,8 @@ def simulate(
         + machine.prompts_by_arm * rng.standard_normal((runs, len(speedups), units))
     )
     ratio = np.moveaxis(log_time[..., :1] - log_time[..., 1:], (4, 2, 1), (1, 2, 3)) + of_units[..., None, None]
-    return Simulated(ratio, np.repeat(np.arange(launches), passes), of_units, truth)
+    plain = np.moveaxis(log_time[..., 0], 2, 1)
+    return Simulated(ratio, plain, np.repeat(np.arange(launches), passes), of_units, truth)
 
 
 def _prompts(rng: np.random.Generator, shape: tuple[int, ...], machine: Machine) -> NDArray[np.float64]:
