@@ -4,12 +4,12 @@ OMP_NUM_THREADS=1 PYTHONPATH=tests .venv/bin/python -m support.broken.page
 """
 
 from collections.abc import Mapping
-from itertools import chain
 from pathlib import Path
 
 from support.broken import catalogue, runs
 from support.broken.suite import Counted, measured
 
+from results import checks
 from results.sampling import MIN_TOKENS
 
 PAGE = Path(__file__).parents[3] / "docs" / "method.md"
@@ -17,7 +17,10 @@ BEGIN, END = "<!-- broken:begin -->", "<!-- broken:end -->"
 TITLE = "# How mtpbench knows\n"
 
 CERTIFICATES = ("unexplained", "biased")
-"""The certificate's own verdicts, listed before the checks of validity."""
+"""The certificate's own verdicts."""
+CHECKS = (*checks.OF_SPECULATIVE, *checks.OF_PLAIN, *checks.OF_EITHER, checks.prompts_differ)
+COLUMNS = (*CERTIFICATES, *(check.__name__ for check in CHECKS))
+"""All that may flag an engine, in the order of the table."""
 
 
 def section(found: Mapping[str, Counted]) -> str:
@@ -57,22 +60,23 @@ that no engine of this table sets off are seen to fail on constructed run files 
 
 def table(found: Mapping[str, Counted]) -> str:
     """Engines x checks."""
-    checks = columns(found)
-    head = ["engine", *(f"`{check}`" for check in checks), "any", "certified"]
-    lines = [head, ["---", *("---:" for _ in head[1:])], *(row(each, checks) for each in found.values())]
+    shown = columns(found)
+    head = ["engine", *(f"`{check}`" for check in shown), "any", "certified"]
+    lines = [head, ["---", *("---:" for _ in head[1:])], *(row(each, shown) for each in found.values())]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def columns(found: Mapping[str, Counted]) -> list[str]:
-    """Checks that flagged anything: the certificate's verdicts first."""
-    flagged = dict.fromkeys(chain.from_iterable(each.flagged for each in found.values()))
-    return sorted(flagged, key=lambda check: check not in CERTIFICATES)
+    """Checks that flagged anything."""
+    flagged = {check for each in found.values() for check in each.flagged}
+    assert flagged <= {*COLUMNS}, flagged
+    return [check for check in COLUMNS if check in flagged]
 
 
-def row(counted: Counted, checks: list[str]) -> list[str]:
+def row(counted: Counted, shown: list[str]) -> list[str]:
     """One engine; a check that never flagged it is a dot."""
     named, flagged = counted.entry.caught_by, counted.flagged
-    cells = [f"**{flagged[c]}**" if c == named else str(flagged[c] or "·") for c in checks]
+    cells = [f"**{flagged[c]}**" if c == named else str(flagged[c] or "·") for c in shown]
     return [counted.entry.name, *cells, str(counted.caught), str(counted.certified)]
 
 
