@@ -24,6 +24,8 @@ from workloads import prompts
 K = 4
 PROMPT_TOKENS = 64
 NEW_TOKENS = 32
+CHARACTERS = 800
+"""Of an excerpt: twice what the prompt takes; whole ones would be tokenized and sent in every run for nothing."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Size:
 
 
 GREEDY = Size(prompts=8, pool=25)
-SAMPLED = Size(prompts=12, pool=24, draws=6)
+SAMPLED = Size(prompts=12, pool=24, draws=4)
 
 
 def size_of(entry: Entry) -> Size:
@@ -64,7 +66,7 @@ def write_texts(folder: Path, size: Size) -> list[Path]:
     paths = []
     for text in prompts.load("demo", limit=size.pool):
         paths.append(folder / f"{text.key.partition('/')[2]}.jsonl")
-        row = {"text": text.text, "category": text.category, "raw": text.raw, "bos": text.bos}
+        row = {"text": text.text[:CHARACTERS], "category": text.category, "raw": text.raw, "bos": text.bos}
         paths[-1].write_text(json.dumps(row) + "\n", "utf-8")
     return paths
 
