@@ -58,6 +58,9 @@ class Scores:
     """Output -> target passes that scoring it took."""
 
 
+LARGEST = float(np.finfo(np.float32).max)
+"""No runtime computes scores in a wider type. A larger number says nothing, and its square would overflow."""
+
 OF_THEIR_OUTPUT = """
 SELECT generation_id, kind, start, score.token_ids, best_ids, numbers
 FROM score JOIN generation ON generation.id = generation_id
@@ -78,12 +81,7 @@ def read_scores(file: RunFile, cells: Mapping[int, Cell], trials: Trials, rows: 
         row = int(np.searchsorted(rows.ids, generation))
         cell = cells[int(trials.cell[rows.trial[row]])]
         place = (cell.group, int(rows.prompt[row]), int(rows.output[row]))
-        scored = Scored(
-            start,
-            np.frombuffer(ids, "<i4"),
-            np.frombuffer(best, "<i4"),
-            np.frombuffer(numbers, "<f8").reshape(-1, SCORE_NUMBERS),
-        )
+        scored = Scored(start, np.frombuffer(ids, "<i4"), np.frombuffer(best, "<i4"), _numbers(numbers))
         if kind == "incremental":
             found.own.setdefault(row, scored)
             continue
@@ -93,3 +91,9 @@ def read_scores(file: RunFile, cells: Mapping[int, Cell], trials: Trials, rows: 
         else:
             found.replayed.setdefault((place, start), int(scored.best[0]))
     return found
+
+
+def _numbers(packed: bytes) -> Floats:
+    """(tokens, 7); NaN where a number is finite, and larger than any score."""
+    numbers = np.frombuffer(packed, "<f8").reshape(-1, SCORE_NUMBERS)
+    return np.where(np.isfinite(numbers) & (np.abs(numbers) > LARGEST), np.nan, numbers)

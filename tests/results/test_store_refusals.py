@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.big_run import write_big_run
 from support.samples import GENERATION, MANIFEST, TRIAL, fill
@@ -322,6 +322,7 @@ NUMBERS = st.floats() | st.sampled_from((0.0, -0.0, 1.0, -1e308, 1e308, 5e-324, 
 
 
 @MANY
+@example(temperature=0.0, rows=[([0.0] * 28, 0), ([1.7e308] * 28, 0), ([0.0] * 28, 0), ([-1.7e308] * 28, 0)])
 @given(
     temperature=st.sampled_from((0.0, 1.0)),
     rows=st.lists(st.tuples(st.lists(NUMBERS, min_size=28, max_size=28), st.integers(0, 20)), min_size=4, max_size=4),
