@@ -184,7 +184,7 @@ def speedup_ratio(a: Speedup, b: Speedup, units: tuple[Mapping[int, str], Mappin
         parts = parts if len(parts) == 2 else []
     interval = None
     if parts:
-        half = half_width(parts, [t_quantile(part.df, confidence) for part in parts])
+        half = half_width(parts, [t_quantile(part.df, confidence) for part in parts], confidence)
         interval = Interval(math.exp(center - half), math.exp(center + half))
     return Ratio(
         point=math.exp(center),

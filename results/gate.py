@@ -76,7 +76,8 @@ def rule(effect: float, parts: Sequence[Part], limit: float, declared: Declared,
     level = declared.spent(look)
     if not parts:
         return Ruling("inconclusive", None, level)
-    reach = min(half_width(parts, [t_quantile(part.df, 1 - 2 * level) for part in parts]), WIDEST)
+    confidence = 1 - 2 * level
+    reach = min(half_width(parts, [t_quantile(part.df, confidence) for part in parts], confidence), WIDEST)
     interval = Interval(math.exp(effect - reach), math.exp(effect + reach))
     if interval.high < limit:
         return Ruling("fail", interval, level)

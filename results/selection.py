@@ -38,8 +38,8 @@ def adjusted(arms: Mapping[int, Effects], confidence: float) -> dict[int, Interv
         if (df := [found[position].df for found in parts.values() if position < len(found)])
     ]
     return {
-        arm: speedup.interval(arms[arm], parts[arm], quantiles[: len(parts[arm])]) if arm in parts else None
-        for arm in arms
+        arm: speedup.interval(e, parts[arm], quantiles[: len(parts[arm])], confidence) if arm in parts else None
+        for arm, e in arms.items()
     }
 
 

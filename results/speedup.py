@@ -20,11 +20,11 @@ __all__ = ["Effects", "Pairs", "Precision", "Visit", "distinguishable", "effects
 __all__ += ["new_prompts", "pair", "point", "precision", "precision_of", "summary", "these_prompts"]
 
 
-def interval(e: Effects, parts: Sequence[Part], quantiles: Sequence[float]) -> Interval | None:
+def interval(e: Effects, parts: Sequence[Part], quantiles: Sequence[float], confidence: float) -> Interval | None:
     """The interval of the speed-up, given the parts of its variance and a quantile for each; None without parts."""
     if not parts:
         return None
-    middle, reach = point(e), half_width(parts, quantiles)
+    middle, reach = point(e), half_width(parts, quantiles, confidence)
     return Interval(math.exp(middle - reach), math.exp(middle + reach))
 
 
@@ -32,8 +32,8 @@ def intervals(e: Effects, confidence: float) -> tuple[Interval | None, Interval 
     """(these prompts, new prompts)."""
     these, new = these_prompts(e), new_prompts(e)
     return (
-        interval(e, [these], [quantile(these, confidence)]) if these else None,
-        interval(e, new, [quantile(part, confidence) for part in new]),
+        interval(e, [these], [quantile(these, confidence)], confidence) if these else None,
+        interval(e, new, [quantile(part, confidence) for part in new], confidence),
     )
 
 
@@ -97,7 +97,7 @@ def precision(plain: Sequence[Visit], arms: Iterable[Sequence[Visit]], confidenc
 def precision_of(arms: Sequence[Effects], confidence: float = 0.95) -> Precision:
     """Precision of a group from the effects of its arms."""
     parts = [these_prompts(e) for e in arms]
-    widths = [math.expm1(half_width([p], [quantile(p, confidence)])) for p in parts if p]
+    widths = [math.expm1(half_width([p], [quantile(p, confidence)], confidence)) for p in parts if p]
     complete = bool(widths) and len(widths) == len(parts)
     return Precision(
         half_width=max(widths) if complete else None,

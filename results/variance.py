@@ -58,7 +58,7 @@ def outlier_share(e: Effects) -> float:
     that of a noisy unit; a disturbed trial only one. So the smaller tells the noise: for normal p and a of variance
     v each, the mean of min(p^2, a^2) is v (1 - 2 / pi), and one outlier hardly moves it (Andersen, Dobrev & Schaumburg
     2012, J. Econometrics 169:75, who find jumps in prices so). Where one arm is noisier than the other, both are first
-    brought to the same median size. Few blocks say little: one more is counted, as if it had been without outliers.
+    brought to the same median size.
     """
     p = (e.plain[..., 0] - e.plain[..., 1]) / 2
     both = (e.halves[..., 0] - e.halves[..., 1]) / 2
@@ -69,8 +69,7 @@ def outlier_share(e: Effects) -> float:
         return 0.0
     ratio = size_a / size_p
     common = np.minimum(p**2 * ratio, a**2 / ratio).mean() * math.pi / (math.pi - 2)
-    share = max(0.0, 1 - float(common * (1 / ratio + ratio) / (both**2).mean()))
-    return share * len(both) / (len(both) + 1)
+    return max(0.0, 1 - float(common * (1 / ratio + ratio) / (both**2).mean()))
 
 
 def _within_units(e: Effects) -> Part | None:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from results.gate import Decision, Declared, rule, together
-from results.intervals import Part, t_quantile
+from results.intervals import Part, half_width, t_quantile
 
 STEADY = [Part(0.01**2, 9)]
 """A standard error of 1 % on 9 degrees of freedom: at level 0.025 the interval reaches 2.262 %."""
@@ -40,8 +40,8 @@ def test_several_parts_of_variance_have_a_quantile_each() -> None:
     parts = [Part(0.0003, 19), Part(0.0001, 2)]
     found = rule(0.0, parts, 1.0, Declared())
     assert found.interval is not None
-    root = 0.75 * math.sqrt(t_quantile(19, 0.95)) + 0.25 * math.sqrt(t_quantile(2, 0.95))
-    assert math.log(found.interval.high) == pytest.approx(root**2 * 0.02)
+    reach = half_width(parts, [t_quantile(19, 0.95), t_quantile(2, 0.95)], 0.95)
+    assert math.log(found.interval.high) == pytest.approx(reach)
 
 
 def test_the_level_is_spent_late() -> None:

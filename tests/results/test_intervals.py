@@ -45,16 +45,51 @@ def test_a_single_variance_below_all_arms_would_be_too_narrow() -> None:
 
 
 def test_a_single_part_gives_the_t_interval() -> None:
-    assert half_width([Part(0.04, 9)], [2.5]) == pytest.approx(2.5 * 0.2)
+    assert half_width([Part(0.04, 9)], [2.5], 0.95) == pytest.approx(2.5 * 0.2)
 
 
-def test_parts_weigh_their_quantiles_by_variance() -> None:
-    # (3/4 * sqrt(4) + 1/4 * sqrt(16))^2 * sqrt(0.04) = 2.5^2 * 0.2
-    assert half_width([Part(0.03, 20), Part(0.01, 2)], [4.0, 16.0]) == pytest.approx(1.25)
+def test_with_one_degree_of_freedom_the_quantiles_are_averaged_and_the_largest_part_dominates() -> None:
+    parts = [Part(0.03, 20), Part(0.01, 1)]
+    large, small = 0.75**1.45, 0.25**1.45
+    mean = (large * 4.0 + small * 16.0) / (large + small)
+    assert half_width(parts, [4.0, 16.0], 0.95) == pytest.approx(mean * 0.2)
+
+
+def test_with_more_degrees_of_freedom_it_goes_towards_satterthwaites() -> None:
+    for df in (2, 3, 8, 1000):
+        parts = [Part(0.02, df), Part(0.02, 2 * df)]
+        quantiles = [float(student.ppf(0.975, part.df)) for part in parts]
+        satterthwaite = float(student.ppf(0.975, 0.04**2 / (0.02**2 / df + 0.02**2 / (2 * df))))
+        expected = satterthwaite + (np.mean(quantiles) - satterthwaite) / df
+        assert half_width(parts, quantiles, 0.95) == pytest.approx(expected * 0.2, rel=1e-4)
+
+
+def test_quantiles_larger_than_students_widen_every_mixture_alike() -> None:
+    parts = [Part(0.03, 4), Part(0.01, 2)]
+    quantiles = [float(student.ppf(0.975, part.df)) for part in parts]
+    wider = half_width(parts, [1.3 * q for q in quantiles], 0.95)
+    assert wider == pytest.approx(1.3 * half_width(parts, quantiles, 0.95), rel=1e-5)
 
 
 def test_no_variance_gives_no_width() -> None:
-    assert half_width([Part(0.0, 3), Part(0.0, 1)], [3.0, math.pi]) == 0.0
+    assert half_width([Part(0.0, 3), Part(0.0, 1)], [3.0, math.pi], 0.95) == 0.0
+
+
+@pytest.mark.parametrize("launches", [2, 3, 4])
+@pytest.mark.parametrize("prompts", [8, 20, 60])
+def test_two_parts_cover_whatever_each_contributes(launches: int, prompts: int) -> None:
+    """By the definition of coverage, over the two variances as they come out; in tests/statistics with a machine."""
+    rng = np.random.default_rng(7)
+    df = launches - 1, prompts - 1
+    quantiles = [float(student.ppf(0.975, each)) for each in df]
+    chi = np.stack([rng.chisquare(each, 3_000) / each for each in df])
+    for ratio in (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0):
+        truth = np.array([ratio, 1.0]) / (1 + ratio)
+        found = (chi.T * truth).tolist()
+        reach = np.array(
+            [half_width([Part(v, d) for v, d in zip(row, df, strict=True)], quantiles, 0.95) for row in found]
+        )
+        assert 0.92 <= float(np.mean(2 * norm.cdf(reach) - 1)) <= 0.98
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.8, 0.95, 0.99, 1 - 1e-5])

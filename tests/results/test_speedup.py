@@ -116,11 +116,11 @@ NOISE = SMALLER * math.pi / (math.pi - 2) * (3 / 4 + 4 / 3) / ((0.64 + 0.04 + 0.
 
 
 def test_outliers_are_what_the_smaller_of_both_half_differences_does_not_tell() -> None:
-    assert outlier_share(effects(**DISTURBED)) == pytest.approx((1 - NOISE) * 4 / 5)
+    assert outlier_share(effects(**DISTURBED)) == pytest.approx(1 - NOISE)
 
 
 def test_outliers_need_no_allowance_for_noise_that_lasts_and_cost_no_degrees_of_freedom() -> None:
-    share = (1 - NOISE) * 4 / 5
+    share = 1 - NOISE
     allowance = share + 1.2 * (1 - share)
     part = speedup.these_prompts(effects(**DISTURBED))
     assert part is not None

@@ -44,7 +44,7 @@ def figures(design: Design) -> Figures:
         widths.append([np.sqrt(i.high / i.low) - 1 for i in (these, new) if i])
         control = simulated.effects(run, 0)
         parts = speedup.new_prompts(control)
-        aa = speedup.interval(control, parts, [t_quantile(part.df, 0.95) for part in parts])
+        aa = speedup.interval(control, parts, [t_quantile(part.df, 0.95) for part in parts], 0.95)
         called += not covers(aa, 0.0)
     (these_covered, new_covered), (these_width, new_width) = np.mean(covered, axis=0), np.median(widths, axis=0)
     return Figures(these_covered, these_width, new_covered, new_width, called / RUNS)
