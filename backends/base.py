@@ -28,11 +28,13 @@ from results.records import (
     TokenScore,
 )
 
-__all__ = ["GREEDY", "Availability", "Backend", "Capabilities", "Draft", "Reveals", "Session"]
+__all__ = ["GREEDY", "Availability", "Backend", "Capabilities", "Draft", "Environment", "Reveals", "Session"]
 
 GREEDY = Sampling()
 
 Reveals = Literal["rounds", "counts", "per-position", "nothing"]
+ModelFormat = Literal["hf", "gguf", "litertlm", "served"]
+"""hf: a folder of safetensors, or a hub id. served: a name that a running server knows."""
 DraftChange = Literal["per-request", "per-launch", "baked-in"]
 
 
@@ -69,10 +71,27 @@ class Capabilities:
     scores: bool
     """`Session.score` works."""
     captures: tuple[Capture, ...] = ("timing",)
+    formats: tuple[ModelFormat, ...] = ("hf",)
+    """Of the model files that it loads, the preferred one first."""
     concurrency: Literal["batch", "closed-loop"] = "batch"
     """What a batch size means: one call with N rows, or N requests kept in flight."""
     notes: tuple[str, ...] = field(default=())
     """Caveats shown by `mtpbench backends`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The virtual environment that a runtime wants for itself: what `mtpbench env create NAME` makes."""
+
+    packages: tuple[str, ...]
+    """Pinned requirements, installed together."""
+    remove: tuple[str, ...] = ()
+    """Packages that those bring along and that break the runtime, uninstalled afterwards."""
+    mend: str | None = None
+    """A module that the new environment's interpreter runs last (`python -m`): it repairs what the packages leave
+    broken and prints what it did."""
+    notes: tuple[str, ...] = ()
+    """What to know beforehand: size, platforms."""
 
 
 class Session(ABC):
@@ -113,6 +132,8 @@ class Backend(ABC):
     title: str
     """As its makers write it."""
     capabilities: Capabilities
+    environment: Environment | None = None
+    """What `mtpbench env create` installs for it; None: it runs where mtpbench itself is installed."""
 
     @abstractmethod
     def probe(self) -> Availability:
