@@ -12,6 +12,7 @@ from backends.protocol import Probe, Probed
 from harness import provenance
 from harness.client import CallFailed, Worker
 from harness.environment import worker_environment
+from harness.interpreters import advised, environment_of, interpreter_of
 from results.errors import UsageError
 from results.records import Json
 
@@ -25,6 +26,8 @@ class Finding:
 
     name: str
     title: str
+    interpreter: str
+    """The Python that hosts it."""
     availability: Availability
     capabilities: Capabilities
 
@@ -48,11 +51,16 @@ def examine() -> Findings:
 
 
 def _examine(name: str, environment: dict[str, str]) -> Finding:
-    backend = discover.load(name)
-    with tempfile.TemporaryDirectory() as folder, Worker(name, Path(folder) / "log", environment) as worker:
+    backend, interpreter = discover.load(name), interpreter_of(name)
+    environment = environment_of(interpreter, environment)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Worker(name, Path(folder) / "log", environment, interpreter) as worker,
+    ):
         try:
             found = worker.ask(Probe(), PROBE_S)
         except (CallFailed, UsageError) as error:
-            reason = f"probing it failed: {error}"
+            said = worker.log_tail().splitlines()[-1:]
+            reason = ": ".join(["probing it failed", str(error), *said])
             found = Probed(Availability(False, None, None, reason), backend.capabilities)
-    return Finding(name, backend.title, found.availability, found.capabilities)
+    return Finding(name, backend.title, interpreter, advised(name, found.availability), found.capabilities)

@@ -10,6 +10,7 @@ from typing import Self
 from backends.protocol import Open, Probe
 from harness.client import CallFailed, Worker
 from harness.environment import worker_environment
+from harness.interpreters import advised, environment_of, interpreter_of
 from harness.journal import Journal
 from harness.observe import Observer
 from harness.plan import Engine, Plan
@@ -85,7 +86,8 @@ class Fleet:
         log = self._next_log(engine)
         started, clock = time.time_ns(), time.monotonic()
         try:
-            worker = Worker(engine.backend, log, self._environment)
+            interpreter = interpreter_of(engine.backend)
+            worker = Worker(engine.backend, log, environment_of(interpreter, self._environment), interpreter)
         except OSError as error:
             raise UsageError(f"cannot start a worker that logs to {log}: {error.strerror or error}") from error
         launch = Launch(
@@ -117,7 +119,7 @@ class Fleet:
     def _open(self, worker: Worker, engine: Engine) -> SessionFacts:
         """Raises UsageError where the runtime cannot be used here, or finds the input wrong."""
         timeout_s = self._plan.sweep.start_timeout
-        found = worker.ask(Probe(), timeout_s).availability
+        found = advised(engine.backend, worker.ask(Probe(), timeout_s).availability)
         if not found.usable:
             raise UsageError(
                 f"backend {engine.backend} cannot be used here: {found.reason}; {found.advice}".rstrip("; ")

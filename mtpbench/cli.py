@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mtpbench.commands import catalogue, measure, read
+from mtpbench.commands import catalogue, environments, measure, read
 from mtpbench.exits import INTERNAL, INTERRUPTED, OK, USAGE
 from mtpbench.version import __version__
 from results.errors import UsageError
@@ -45,6 +45,7 @@ def _options(
 measure.register(app)
 read.register(app)
 catalogue.register(app)
+environments.register(app)
 
 
 def _one_line(message: str) -> None:

@@ -59,6 +59,16 @@ def show_doctor(findings: Row, console: Console) -> None:
     console.print(table)
 
 
+def show_environments(rows: Sequence[Row], console: Console) -> None:
+    """Environments of runtimes, made or not."""
+    table = _table("runtime", "state", "size", "Python", "packages")
+    for row in rows:
+        size = "" if row["bytes"] is None else f"{row['bytes'] / 1e6:,.0f} MB"
+        _add(table, row["name"], row["state"], size, row["interpreter"], _joined(row["wanted"]["packages"]))
+    console.print(table)
+    _notes(console, ((row["name"], note) for row in rows for note in row["wanted"]["notes"]))
+
+
 def show_plan(plan: Row, console: Console) -> None:
     """What `run` would measure, and what it would put aside."""
     calls, visits, seconds = plan["calls"], plan["visits"], plan["seconds"]
