@@ -1,0 +1,153 @@
+"""Talking to a server: one client, plain answers, and streamed ones with the time of every event.
+
+A failure is a RuntimeError of one line that says what was asked (method and path), never with which headers.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import httpx
+
+from backends.server.stream import Event, JsonLines, ServerSentEvents
+from results.errors import UsageError
+from results.records import Json
+
+Payload = dict[str, Any]
+
+DONE = "[DONE]"
+"""OpenAI's last event."""
+SILENCE = 600.0
+"""Seconds without a byte after which an answer is given up."""
+
+
+class Timed(NamedTuple):
+    """An event of a streamed answer."""
+
+    ns: int
+    """`time.perf_counter_ns` when its last byte was read."""
+    data: Payload
+
+
+def client(url: str, *, key_variable: str | None = None, silence: float = SILENCE) -> httpx.Client:
+    """A client for the server at `url`; close it, or use it in a `with` block.
+
+    key_variable: the environment variable with the API key; nothing else is taken from the environment (no proxies).
+    Raises UsageError where that variable is not set.
+    """
+    headers = {}
+    if key_variable is not None:
+        key = os.environ.get(key_variable)
+        if not key:
+            raise UsageError(f"the environment variable {key_variable}, which should hold the API key, is not set")
+        headers["Authorization"] = f"Bearer {key}"
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    timeout = httpx.Timeout(silence, connect=10.0)
+    return httpx.Client(base_url=url, headers=headers, timeout=timeout, limits=limits, trust_env=False)
+
+
+def get(to: httpx.Client, path: str) -> str:
+    """The text at `path`. Raises RuntimeError."""
+    return _asked(to, "GET", path, None).text
+
+
+def get_json(to: httpx.Client, path: str) -> Payload:
+    return _json(f"GET {path}", get(to, path))
+
+
+def post(to: httpx.Client, path: str, body: Mapping[str, Json]) -> Payload:
+    """The JSON object that the server answers. Raises RuntimeError."""
+    return _json(f"POST {path}", _asked(to, "POST", path, body).text)
+
+
+def events(
+    to: httpx.Client,
+    path: str,
+    body: Mapping[str, Json],
+    *,
+    last: Callable[[Payload], bool] | None = None,
+    parser: type[ServerSentEvents] | type[JsonLines] = ServerSentEvents,
+) -> Iterator[Timed]:
+    """The events of a streamed POST, each with its time of arrival, up to the last one.
+
+    last: tells the event that completes the answer, which is yielded; without it, `[DONE]` is (and always ends).
+    Raises RuntimeError on a refusal, on an error event, and where the stream ends before its last event.
+    """
+    what = f"POST {path}"
+    stream = parser()
+    try:
+        with to.stream("POST", path, json=body) as answer:
+            if answer.status_code != httpx.codes.OK:
+                answer.read()
+                raise RuntimeError(refusal(what, answer.status_code, answer.text))
+            for now, event in _arriving(answer, stream):
+                if event.data == DONE:
+                    if last is None:
+                        return
+                    break
+                data = _payload(what, event)
+                yield Timed(now, data)
+                if last is not None and last(data):
+                    return
+    except httpx.TransportError as error:
+        raise RuntimeError(f"{what}: the connection broke ({type(error).__name__}: {error})") from error
+    raise RuntimeError(f"{what}: the answer ended before its last event")
+
+
+def _arriving(answer: httpx.Response, stream: ServerSentEvents | JsonLines) -> Iterator[tuple[int, Event]]:
+    for chunk in answer.iter_bytes():
+        now = time.perf_counter_ns()
+        for event in stream.feed(chunk):
+            yield now, event
+    now = time.perf_counter_ns()
+    for event in stream.end():
+        yield now, event
+
+
+def refusal(what: str, status: int, text: str) -> str:
+    """One line: what was asked, the status, and the server's own words, wherever it hides them."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return f"{what}: {status} {_line(text)}"
+    return f"{what}: {status} {_line(_words(said))}"
+
+
+def _payload(what: str, event: Event) -> Payload:
+    data = _json(what, event.data)
+    if event.name == "error" or data.get("error"):
+        raise RuntimeError(f"{what}: the server broke off: {_line(_words(data))}")
+    return data
+
+
+def _words(said: Any) -> str:
+    """The message in the error shapes of OpenAI, llama.cpp, vLLM, Ollama and FastAPI; else all of it."""
+    while isinstance(said, dict) and (inner := said.get("error") or said.get("message") or said.get("detail")):
+        said = inner
+    return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+
+
+def _asked(to: httpx.Client, method: str, path: str, body: Mapping[str, Json] | None) -> httpx.Response:
+    try:
+        answer = to.request(method, path, json=body)
+    except httpx.TransportError as error:
+        raise RuntimeError(f"{method} {path}: no answer ({type(error).__name__}: {error})") from error
+    if answer.status_code != httpx.codes.OK:
+        raise RuntimeError(refusal(f"{method} {path}", answer.status_code, answer.text))
+    return answer
+
+
+def _json(what: str, text: str) -> Payload:
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise RuntimeError(f"{what}: not JSON ({error}): {_line(text)}") from error
+    if not isinstance(data, dict):
+        raise RuntimeError(f"{what}: no JSON object: {_line(text)}")
+    return data
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:400] or "(no words)"
