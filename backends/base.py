@@ -20,6 +20,7 @@ from results.records import (
     Encoded,
     EngineConfig,
     Generation,
+    ModelFormat,
     Pair,
     Prompt,
     Request,
@@ -33,8 +34,6 @@ __all__ = ["GREEDY", "Availability", "Backend", "Capabilities", "Draft", "Enviro
 GREEDY = Sampling()
 
 Reveals = Literal["rounds", "counts", "per-position", "nothing"]
-ModelFormat = Literal["hf", "gguf", "litertlm", "served"]
-"""hf: a folder of safetensors, or a hub id. served: a name that a running server knows."""
 DraftChange = Literal["per-request", "per-launch", "baked-in"]
 
 
@@ -138,6 +137,14 @@ class Backend(ABC):
     @abstractmethod
     def probe(self) -> Availability:
         """Installed? Which version? Usable here? Never raises, loads no model, takes at most seconds."""
+
+    def draft_lengths(self, pair: Pair) -> tuple[int, ...] | None:
+        """The only draft lengths that this pair's files allow, e.g. one that was fixed at export; None: any.
+
+        Asked by the harness before anything is launched, in its own process: standard library only, and files that
+        cannot be read give None, because `open` will say what is wrong with them.
+        """
+        return None
 
     @abstractmethod
     def open(self, pair: Pair, engine: EngineConfig) -> AbstractContextManager[Session]:

@@ -19,8 +19,8 @@ from importlib import metadata
 from pathlib import Path
 from types import FrameType
 
-from backends import discover
 from harness import prompting, provenance
+from harness.candidates import candidates
 from harness.environment import worker_environment
 from harness.fleet import Fleet, logs_of
 from harness.journal import Journal
@@ -33,7 +33,7 @@ from harness.sweep import Sweep, from_manifest
 from results.errors import UsageError
 from results.records import Cell, Json
 from results.store import RunFile, RunWriter, State
-from workloads.pairs import find, resolve
+from workloads.pairs import find
 from workloads.prompts import Source
 
 FOLDER = Path("runs")
@@ -125,8 +125,7 @@ def describe(plan: Plan) -> dict[str, Json]:
 
 def _prepared(sweep: Sweep) -> tuple[Plan, list[Source]]:
     """Everything that can be wrong with a sweep before an engine is launched is found here."""
-    capabilities = {name: discover.load(name).capabilities for name in sweep.backends}
-    plan = make_plan(sweep, [resolve(pair) for pair in sweep.pairs], capabilities)
+    plan = make_plan(sweep, [*candidates(sweep)])
     texts = prompting.texts(sweep)
     plan = replace(plan, texts=len(texts))
     check_size(plan)

@@ -1,12 +1,13 @@
-"""Sweep x capabilities x pairs -> Plan: every cell, which engine serves it, and why some cells cannot run (pure)."""
+"""Sweep x candidates -> Plan: every cell, which engine serves it, and why some cells cannot run (pure)."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from itertools import product
 
 from backends.base import Capabilities
+from harness.candidates import Candidate
 from harness.plan import Arm, Engine, Group, Plan, units_of
 from harness.sweep import Sweep
 from results.errors import UsageError
@@ -19,7 +20,6 @@ from results.records import (
     Cell,
     Draft,
     EngineConfig,
-    Pair,
     Role,
     Sampling,
 )
@@ -30,23 +30,23 @@ BIASED_AT = 0.75
 """The positive control samples at this share of the asked temperature."""
 
 
-def make_plan(sweep: Sweep, pairs: Sequence[Pair], capabilities: Mapping[str, Capabilities]) -> Plan:
+def make_plan(sweep: Sweep, candidates: Sequence[Candidate]) -> Plan:
     """Lay out every cell of the sweep.
 
-    capabilities: backend name -> what it can do, for every backend of the sweep.
+    candidates: every pair in every backend of the sweep, in the order in which they are to be measured.
     Raises UsageError where a method is unknown to all backends, or nothing at all can be measured.
     """
-    _check_methods(sweep, capabilities)
+    _check_methods(sweep, candidates)
     engines: dict[tuple[str, str, Draft | None], Engine] = {}
     groups: list[Group] = []
     skipped: list[Cell] = []
-    for number, (backend, pair, every) in enumerate(_settings(sweep, pairs)):
-        able = capabilities[backend]
+    for number, (candidate, every) in enumerate(_settings(sweep, candidates)):
+        able, pair = candidate.able, candidate.pair
         scores = able.scores and able.token_ids_in and able.token_ids_out
         # Where sampling is verified by scores, those of the plain arm are the negative control.
         own_control = not sweep.speed and scores and every[0].sampling.temperature > 0
         cells = [cell for cell in every if not (own_control and cell.role == CONTROL)]
-        reasons = [_impossible(cell, able, pair) for cell in cells]
+        reasons = [_impossible(cell, candidate) for cell in cells]
         alone = None not in [why for why, cell in zip(reasons, cells, strict=True) if cell.role == SPECULATIVE]
         whole_group = reasons[0] or ("no speculative arm of this group can run" if alone else None)
         arms = []
@@ -58,10 +58,10 @@ def make_plan(sweep: Sweep, pairs: Sequence[Pair], capabilities: Mapping[str, Ca
                 skipped.append(placed)
                 continue
             fixed = None if able.draft_change == "per-request" else cell.draft
-            key = (backend, pair.name, fixed)
+            key = (candidate.backend, pair.name, fixed)
             if key not in engines:
-                config = _engine_config(sweep, backend, able, fixed)
-                engines[key] = Engine(len(engines), backend, pair, config)
+                config = _engine_config(sweep, candidate, fixed)
+                engines[key] = Engine(len(engines), candidate.backend, pair, config)
             arms.append(_arm(placed, engines[key].number, able, sweep))
         if arms:
             groups.append(Group(number, pair, tuple(arms), able.token_ids_in, scores))
@@ -93,24 +93,23 @@ def check_size(plan: Plan) -> None:
             )
 
 
-def _settings(sweep: Sweep, pairs: Sequence[Pair]) -> Iterator[tuple[str, Pair, list[Cell]]]:
-    """Every group as (backend, pair, its cells): plain, control, then the speculative arms."""
+def _settings(sweep: Sweep, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, list[Cell]]]:
+    """Every group as (candidate, its cells): plain, control, then the speculative arms."""
     arms: list[tuple[Role, Draft | None]] = [(PLAIN, None), (CONTROL, None)]  # the controls that any runtime can run
     arms += [(SPECULATIVE, Draft(method, k)) for method, k in product(sweep.methods, sweep.draft_lengths)]
-    for backend, pair, batch, prompt, temperature in product(
-        sweep.backends, pairs, sweep.batch_sizes, sweep.prompt_tokens, sweep.temperature
+    for candidate, batch, prompt, temperature in product(
+        candidates, sweep.batch_sizes, sweep.prompt_tokens, sweep.temperature
     ):
         greedy = temperature == 0
         sampling = Sampling() if greedy else Sampling(temperature, sweep.top_k, sweep.top_p, seed=sweep.seed)
         yield (
-            backend,
-            pair,
+            candidate,
             [
                 Cell(
                     group=0,
                     role=role,
-                    backend=backend,
-                    pair=pair.name,
+                    backend=candidate.backend,
+                    pair=candidate.pair.name,
                     draft=draft,
                     batch_size=batch,
                     prompt_tokens=prompt,
@@ -118,7 +117,7 @@ def _settings(sweep: Sweep, pairs: Sequence[Pair]) -> Iterator[tuple[str, Pair, 
                     sampling=sampling,
                     dtype=sweep.dtype,
                     device=sweep.device,
-                    synthetic=pair.random_weights,
+                    synthetic=candidate.pair.random_weights,
                 )
                 for role, draft in arms
             ],
@@ -149,8 +148,11 @@ def _arm(cell: Cell, engine: int, able: Capabilities, sweep: Sweep) -> Arm:
     )
 
 
-def _impossible(cell: Cell, able: Capabilities, pair: Pair) -> str | None:
+def _impossible(cell: Cell, candidate: Candidate) -> str | None:
     """Why this runtime cannot run this cell, or None."""
+    able, pair = candidate.able, candidate.pair
+    if candidate.misfit is not None:
+        return candidate.misfit
     if cell.sampling.temperature > 0 and not able.sampling:
         return f"{cell.backend} does not sample (temperature {cell.sampling.temperature:g})"
     if cell.prompt_tokens is not None and not able.token_ids_in:
@@ -161,12 +163,17 @@ def _impossible(cell: Cell, able: Capabilities, pair: Pair) -> str | None:
     if largest is not None and cell.batch_size > largest:
         kind = "decodes" if cell.draft is None else "drafts"
         return f"{cell.backend} {kind} at batch sizes up to {largest}, not {cell.batch_size}"
+    if cell.draft is not None and candidate.draft_lengths and cell.draft.length not in candidate.draft_lengths:
+        fixed = " or ".join(map(str, candidate.draft_lengths))
+        return (
+            f"{cell.backend} drafts {fixed} tokens a round with {pair.name}, not {cell.draft.length}: fixed in its file"
+        )
     if cell.draft is not None and cell.draft.method in NEEDS_ASSISTANT and pair.assistant is None:
         return f"{pair.name} names no assistant to draft by {cell.draft.method}: write TARGET:ASSISTANT"
     return None
 
 
-def _engine_config(sweep: Sweep, backend: str, able: Capabilities, draft: Draft | None) -> EngineConfig:
+def _engine_config(sweep: Sweep, candidate: Candidate, draft: Draft | None) -> EngineConfig:
     longest = max((length for length in sweep.prompt_tokens if length is not None), default=None)
     own = None in sweep.prompt_tokens or longest is None
     return EngineConfig(
@@ -174,15 +181,15 @@ def _engine_config(sweep: Sweep, backend: str, able: Capabilities, draft: Draft 
         device=sweep.device,
         threads=sweep.threads,
         max_context=None if own or longest is None else longest + sweep.output_tokens,
-        methods=tuple(method for method in sweep.methods if method in able.methods),
+        methods=tuple(method for method in sweep.methods if method in candidate.able.methods),
         draft=draft,
-        options=sweep.backend.get(backend, {}),
+        options=sweep.backend.get(candidate.backend, {}),
         trust_remote_code=sweep.trust_remote_code,
     )
 
 
-def _check_methods(sweep: Sweep, capabilities: Mapping[str, Capabilities]) -> None:
-    known = sorted({method for able in capabilities.values() for method in able.methods})
+def _check_methods(sweep: Sweep, candidates: Sequence[Candidate]) -> None:
+    known = sorted({method for candidate in candidates for method in candidate.able.methods})
     for method in sweep.methods:
         if method not in known:
             near = get_close_matches(method, known, 1)

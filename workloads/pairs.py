@@ -3,18 +3,19 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from results.errors import UsageError
-from results.records import Pair
+from results.records import ModelFormat, Pair
 
 Kind = Literal["dense", "MoE", "edge", "unified"]
 
 DATA = Path(__file__).parent / "data"
 MODEL_FILES = (".gguf", ".litertlm")
+"""The formats of single files, by their endings."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -36,6 +37,8 @@ class PairEntry:
     """Tokens a sliding layer looks back; prompts should exceed it."""
     special: tuple[str, ...]
     """What changes how drafting behaves, and known bugs."""
+    files: Mapping[ModelFormat, tuple[str, ...]] = field(default_factory=dict)
+    """The same weights in other formats: target and, where that is a file of its own, drafter. In a checkout only."""
     nominal_tpot_ms: float | None = None
     """Plain time per output token on one thread of a common CPU, for estimates only; None where hardware decides."""
 
@@ -65,6 +68,7 @@ def _entry(name: str, table: Mapping[str, Any]) -> PairEntry:
         draft_lengths=tuple(table["draft_lengths"]),
         sliding_window=table["sliding_window"],
         special=tuple(table["special"]),
+        files={format_: tuple(str(DATA / file) for file in files) for format_, files in table.get("files", {}).items()},
         nominal_tpot_ms=table.get("nominal_tpot_ms"),
     )
 
@@ -94,6 +98,39 @@ def resolve(text: str) -> Pair:
         return Pair(name=text, target=_model(text), assistant=None)
     target, assistant = _split(text)
     return Pair(name=text, target=_model(target), assistant=_model(assistant))
+
+
+def fitting(text: str, formats: Sequence[ModelFormat]) -> tuple[Pair, str | None]:
+    """What `-m` names as a runtime that loads these formats takes it, and why it cannot; None where it can.
+
+    A served model's name is taken as it stands. Raises UsageError as `resolve` does.
+    """
+    if "served" in formats:
+        return Pair(name=text, target=text, assistant=None), None
+    pair = resolve(text)
+    format_ = _format(pair.target)
+    if format_ in formats:
+        return pair, None
+    loads = " or ".join(formats)
+    entry = find(text)
+    if entry is None:
+        return pair, f"it loads {loads}, and {pair.name} is {format_}"
+    known = [files for wanted in formats if (files := entry.files.get(wanted))]
+    if not known:
+        return pair, f"it loads {loads}: name the files of {pair.name} themselves (-m TARGET:DRAFTER)"
+    if not all(Path(file).is_file() for file in known[0]):
+        return pair, f"the {loads} files of {pair.name} are in the repository, not in the installed package"
+    return Pair(name=entry.name, target=known[0][0], assistant=known[0][-1]), None
+
+
+def _format(model: str) -> ModelFormat:
+    match Path(model).suffix:
+        case ".gguf":
+            return "gguf"
+        case ".litertlm":
+            return "litertlm"
+        case _:
+            return "hf"
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ checked at construction. Times are integer nanoseconds, sizes are bytes, counts 
 does not reveal is ``None``, never 0.
 """
 
-from results.records.asked import Capture, Draft, Encoded, EngineConfig, Pair, Request, Sampling
+from results.records.asked import Capture, Draft, Encoded, EngineConfig, ModelFormat, Pair, Request, Sampling
 from results.records.common import Json
 from results.records.layout import (
     BATCH_SHAPE,
@@ -62,6 +62,7 @@ __all__ = [
     "Generation",
     "Json",
     "Launch",
+    "ModelFormat",
     "Pair",
     "Phase",
     "PlainStep",

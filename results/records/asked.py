@@ -7,6 +7,8 @@ from typing import Literal
 from results.records.common import Json, check
 
 Capture = Literal["timing", "rounds"]
+ModelFormat = Literal["hf", "gguf", "litertlm", "served"]
+"""hf: a folder of safetensors, or a hub id. served: a name that a running server knows."""
 
 
 @dataclass(frozen=True, slots=True)

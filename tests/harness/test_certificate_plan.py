@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from backends.base import Capabilities
+from harness.candidates import Candidate
 from harness.order import block, visits
 from harness.plan import DRAWS, Group, Plan
 from harness.planner import BIASED_AT, check_size, make_plan
@@ -30,7 +31,7 @@ VERIFY = {"speed": False, "draft_lengths": [2], "prompts": 4}
 
 
 def plan(sweep: Mapping[str, object], **able: object) -> Plan:
-    return make_plan(Sweep(**sweep), [PAIR], {"transformers": replace(ABLE, **able)})  # type: ignore[arg-type]
+    return make_plan(Sweep(**sweep), [Candidate("transformers", replace(ABLE, **able), PAIR)])  # type: ignore[arg-type]
 
 
 def only(made: Plan) -> Group:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from backends.base import Capabilities
+from harness.candidates import Candidate
 from harness.order import Call, block, sampling_seed, visits
 from harness.plan import Group, Plan, Stage
 from harness.planner import make_plan
@@ -33,7 +34,7 @@ PAIR = Pair("pair", "t", "a")
 
 
 def plan(able: Capabilities = ABLE, pair: Pair = PAIR, **sweep: object) -> Plan:
-    return make_plan(Sweep(**{"prompts": 4, **sweep}), [pair], {"transformers": able})  # type: ignore[arg-type]
+    return make_plan(Sweep(**{"prompts": 4, **sweep}), [Candidate("transformers", able, pair)])  # type: ignore[arg-type]
 
 
 def test_a_group_is_plain_control_and_an_arm_per_method_and_length_and_a_control_in_another_batch_shape() -> None:
