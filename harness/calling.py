@@ -3,14 +3,14 @@
 import time
 from dataclasses import dataclass, replace
 
-from backends.protocol import Generate
+from backends.protocol import Generate, Score
 from harness.client import CallFailed
 from harness.fleet import Running
 from harness.order import Call, sampling_seed
 from harness.plan import Group
 from harness.sweep import Sweep
 from harness.telemetry import Reading
-from results.records import INSTRUMENTED, Failure, Generation, Prompt, Request
+from results.records import INSTRUMENTED, Failure, Generation, Prompt, Request, Sampling, TokenScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,19 @@ def call(running: Running, prompts: tuple[Prompt, ...], request: Request, timeou
         )
         return Answer((), reply.started_unix_ns, reply.wall_ns, reply.cpu_ns, reading, failure)
     return Answer(reply.generations, reply.started_unix_ns, reply.wall_ns, reply.cpu_ns, reading)
+
+
+def forced(
+    running: Running, prompt: Prompt, tokens: tuple[int, ...], sampling: Sampling, timeout_s: float
+) -> tuple[TokenScore, ...]:
+    """The undrafted target's scores of these tokens after the prompt. Raises CallFailed, also where they are others."""
+    scores = running.worker.ask(Score(prompt, tokens, replace(sampling, seed=None)), timeout_s)
+    if [(score.position, score.token_id) for score in scores] != [*enumerate(tokens)]:
+        wrong = f"{len(tokens)} tokens were to be scored, {len(scores)} scores came back"
+        if len(scores) == len(tokens):
+            wrong = "the scores that came back are not those of the tokens that were sent"
+        raise CallFailed(Failure("error", wrong), alive=True)
+    return scores
 
 
 def refused(why: str) -> Answer:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from backends.protocol import Score
+from harness.calling import forced
 from harness.client import CallFailed
 from harness.fleet import Fleet, Running
 from harness.journal import Journal, Output
@@ -23,7 +23,6 @@ from results.records import (
     PLAIN,
     SPECULATIVE,
     Failure,
-    Prompt,
     Role,
     Sampling,
     Scoring,
@@ -83,25 +82,14 @@ class Certifier:
         if output.scored:
             positions = [_common(output.token_ids, reference or ())]
         else:
-            scores = self._ask(running, output.prompt, output.token_ids, sampling)
+            scores = forced(running, output.prompt, output.token_ids, sampling, self._timeout_s)
             yield Scoring(output.generation_id, "prefill", scores)
             positions = _to_replay(scores, output.token_ids, reference)
         for position in positions:
             so_far = (output.prompt.token_ids or ()) + output.token_ids[:position]
             prefix = replace(output.prompt, token_ids=so_far, text=None)
-            (score,) = self._ask(running, prefix, output.token_ids[position : position + 1], sampling)
+            (score,) = forced(running, prefix, output.token_ids[position : position + 1], sampling, self._timeout_s)
             yield Scoring(output.generation_id, "replay", (replace(score, position=position),))
-
-    def _ask(
-        self, running: Running, prompt: Prompt, tokens: tuple[int, ...], sampling: Sampling
-    ) -> tuple[TokenScore, ...]:
-        scores = running.worker.ask(Score(prompt, tokens, replace(sampling, seed=None)), self._timeout_s)
-        if [(score.position, score.token_id) for score in scores] != [*enumerate(tokens)]:
-            wrong = f"{len(tokens)} tokens were to be scored, {len(scores)} scores came back"
-            if len(scores) == len(tokens):
-                wrong = "the scores that came back are not those of the tokens that were sent"
-            raise CallFailed(Failure("error", wrong), alive=True)
-        return scores
 
 
 def _greedy(outputs: Sequence[Output], plain_id: int) -> Iterator[tuple[Output, tuple[int, ...] | None]]:

@@ -54,9 +54,10 @@ class Fleet:
             self._launch(self._plan.engines[number])
         return self._up.get(number)
 
-    def close(self) -> None:
-        """Close every engine that is up; the next `get` launches it anew."""
-        for number, running in list(self._up.items()):
+    def close(self, *, but: int | None = None) -> None:
+        """Close every engine that is up, but this one; the next `get` launches it anew."""
+        for number in [number for number in self._up if number != but]:
+            running = self._up[number]
             running.worker.close()
             del self._up[number]
 

@@ -45,6 +45,8 @@ class Output:
     """Teacher-forced already."""
     replayed: frozenset[int]
     """Positions that the target was asked again about."""
+    refereed: bool
+    """Teacher-forced by the reference runtime already."""
 
 
 class Journal:
@@ -132,6 +134,7 @@ class Journal:
         found = self._writer.file.query(
             "SELECT generation.id, cell_id, prompt_id, token_ids, EXISTS (SELECT 1 FROM score WHERE kind = 'prefill' "
             "AND generation_id = generation.id), (SELECT group_concat(start) FROM score WHERE kind = 'replay' "
+            "AND generation_id = generation.id), EXISTS (SELECT 1 FROM score WHERE kind = 'reference' "
             "AND generation_id = generation.id) FROM trial JOIN generation ON generation.trial_id = trial.id "
             f"WHERE cell_id IN ({cells}) AND phase IN ({phases}) AND unit = ? AND failure_kind IS NULL "
             "AND token_ids IS NOT NULL AND n_tokens > 0 ORDER BY generation.id",
@@ -142,8 +145,9 @@ class Journal:
                 *(generation, cell, prompt, self._prompts_by_id[prompt], unpack_ids(ids)),
                 scored=bool(scored),
                 replayed=frozenset(map(int, replayed.split(",") if replayed else ())),
+                refereed=bool(refereed),
             )
-            for generation, cell, prompt, ids, scored, replayed in found
+            for generation, cell, prompt, ids, scored, replayed, refereed in found
         ]
 
     def scorings(self, trial: Trial, scorings: Sequence[Scoring]) -> None:

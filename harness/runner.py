@@ -17,6 +17,7 @@ from harness.journal import Journal
 from harness.observe import Observer
 from harness.order import Call
 from harness.plan import Arm, Group, Plan, Stage
+from harness.referee import Referee
 from harness.stopping import StopRule
 from results.metrics import timing
 from results.records import HEADLINE, WARMUP, Cell, Trial
@@ -69,6 +70,7 @@ class Runner:
                     self.measure(group, step, unit, repeat)
                 self.certify(group, unit, repeat)
                 self.block_done(group, repeat, time.monotonic() - began)
+        self.referee()
 
     def prepare(self, group: Group, sources: Sequence[Source]) -> None:
         """Bring up the group's engines, settle its cells, and cut its prompts."""
@@ -147,6 +149,12 @@ class Runner:
         """Score what this block's outputs need for the losslessness certificate."""
         cells = {self.cells[arm.cell][0]: arm.cell.role for arm in group.arms}
         self.certifier.certify(group, cells, unit, repeat)
+
+    def referee(self) -> None:
+        """Set every other runtime's plain output against the reference runtime's target."""
+        plain = {group.number: self.cells[group.cell][0] for group in self.plan.groups}
+        units = {number: len(found) for number, found in self.units.items()}
+        Referee(self.plan, self.journal, self.fleet, self.observer).judge(plain, units)
 
     def warm_up(self, group: Group, arm: Arm) -> None:
         """Call a timed arm that is cold since its engine's launch until it is steady; stored, and never averaged in."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reports import greedy, sampled
 from reports.groups import Group, groups
-from reports.text import TONES, Line, Tone, clean, count
+from reports.text import TONES, Line, Tone, clean, count, small
 from results.certificate import Equivalence, SamplingCertificate
 from results.verdicts import CellVerdict, RunVerdict
 
@@ -64,7 +64,23 @@ def block(group: Group, *, singly: bool = True) -> list[Line]:
 
     singly: tell the first unexplained divergences one by one; the HTML report opens them all instead.
     """
-    return [*greedy.lines(group, singly=singly), *sampled.lines(group)] or [Line(UNTESTED, "quiet")]
+    return [*greedy.lines(group, singly=singly), *sampled.lines(group), *_port(group)] or [Line(UNTESTED, "quiet")]
+
+
+def _port(group: Group) -> Iterable[Line]:
+    """Whether the runtime computes the model that the reference runtime does."""
+    found = group.cells[0].cross_runtime
+    if found is None:
+        return
+    text = (
+        f"Plain output, teacher-forced by {clean(found.reference)}: {found.chosen:.1%} of "
+        f"{count(found.tokens, 'token')} are what its target would have chosen too · regret p99 "
+        f"{small(found.regrets.p99)}, worst {small(found.regrets.max)}"
+    )
+    if found.doubtful:
+        yield Line(f"{text}: more than rounding differs, so that this runtime may compute another model", "loud")
+    else:
+        yield Line(text, "quiet")
 
 
 def summary(verdict: RunVerdict) -> Summary:

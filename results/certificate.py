@@ -127,6 +127,24 @@ class Equivalence:
 
 
 @dataclass(frozen=True, slots=True)
+class CrossRuntime:
+    """Plain greedy output of one runtime under the target in another, the reference, teacher-forced.
+
+    Runtimes round differently, so tokens need not be equal; a port that computes another model shows in the regrets.
+    """
+
+    reference: str
+    """The reference runtime's backend."""
+    prompts: int
+    tokens: int
+    chosen: float
+    """Share of tokens that the reference's target would have chosen too, given the same tokens before."""
+    regrets: Regrets
+    doubtful: bool
+    """Too few are chosen for a difference of rounding."""
+
+
+@dataclass(frozen=True, slots=True)
 class DistributionTest:
     """One test of drawn tokens against the distribution they should come from."""
 

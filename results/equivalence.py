@@ -83,7 +83,7 @@ def equivalence(arm: Arm, plain: Arm, undrafted: Sequence[Arm], text_of: TextOf)
     scored = {place for rows in compared.values() for row in rows if (place := arm.place(row)) in arm.scores.forced}
     unscored = None if scored else _why_unscored(plain)
     verdict, reason = _verdict(len(compared), divergences, text_only, unscored)
-    regrets = _regrets([arm.scores.forced[place] for place in scored])
+    regrets = regrets_of([arm.scores.forced[place] for place in scored])
     return Equivalence(
         verdict=verdict,
         reason=reason,
@@ -136,7 +136,7 @@ def _why_unscored(plain: Arm) -> str:
     return f"they could not be scored ({failed[-1]})" if failed else "the runtime cannot score"
 
 
-def _regrets(scored: Sequence[Scored]) -> Regrets | None:
+def regrets_of(scored: Sequence[Scored]) -> Regrets | None:
     """None where nothing was scored, or a token's regret is not known: then the worst is not known either."""
     values: Floats = np.concatenate([each.regret for each in scored]) if scored else np.empty(0)
     if not len(values) or np.isnan(values).any():

@@ -7,9 +7,9 @@ from statistics import fmean
 
 import numpy as np
 
-from results import acceptance, equivalence, sampling, selection, speedup, theory, validity
+from results import acceptance, crossing, equivalence, sampling, selection, speedup, theory, validity
 from results.arm import Arm, median_over_units
-from results.certificate import Equivalence, SamplingCertificate
+from results.certificate import CrossRuntime, Equivalence, SamplingCertificate
 from results.evidence import Evidence
 from results.metrics import Ints, occurring
 from results.records import (
@@ -73,6 +73,12 @@ class Group:
         """Cell -> the interval that allows for picking the best of the group."""
         speculative = {i: self.effects[i] for arm in self.arms(SPECULATIVE) if (i := arm.cell_id) in self.effects}
         return selection.adjusted(speculative, self.confidence)
+
+    @cached_property
+    def crossing(self) -> CrossRuntime | None:
+        """The plain arm's greedy output under the reference runtime's target."""
+        greedy = self.plain is not None and self.plain.cell.sampling.temperature == 0
+        return crossing.crossing(self.plain) if self.plain is not None and greedy else None
 
     @cached_property
     def acceptances(self) -> dict[int, Acceptance | None]:
@@ -170,6 +176,7 @@ class Group:
                 self._alpha(cell.draft.method), cell.draft.length, found.length if found else None, costs,
                 gain.point if gain else None,
             ),
+            cross_runtime=self.crossing,
             stopped=stopped,
         )  # fmt: skip
 

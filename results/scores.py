@@ -52,6 +52,10 @@ class Scores:
     """Row -> as the engine decoded it."""
     forced: dict[OfOutput, Scored] = field(default_factory=dict)
     """Output -> teacher-forced in one pass."""
+    reference: dict[OfOutput, Scored] = field(default_factory=dict)
+    """Output -> teacher-forced in one pass by the reference runtime ..."""
+    referee: str | None = None
+    """... which is this backend."""
     replayed: dict[tuple[OfOutput, int], int] = field(default_factory=dict)
     """(output, position) -> what the target chooses there, with everything before given as one prefill."""
     passes: dict[OfOutput, int] = field(default_factory=dict)
@@ -65,7 +69,8 @@ OF_THEIR_OUTPUT = """
 SELECT generation_id, kind, start, score.token_ids, best_ids, numbers
 FROM score JOIN generation ON generation.id = generation_id
 WHERE substr(generation.token_ids, 4 * start + 1, length(score.token_ids)) = score.token_ids
-  AND (kind = 'replay' OR start = 0) AND (kind <> 'prefill' OR length(score.token_ids) = length(generation.token_ids))
+  AND (kind = 'replay' OR start = 0)
+  AND (kind IN ('replay', 'incremental') OR length(score.token_ids) = length(generation.token_ids))
 ORDER BY score.id"""
 """Scores of the tokens that stand there in the output, from its first one on, and of all of them in one prefill."""
 
@@ -76,7 +81,11 @@ def read_scores(file: RunFile, cells: Mapping[int, Cell], trials: Trials, rows: 
     Scores of other tokens than the output's, which only a stranger's file holds, say nothing of it and are left out:
     the output counts as not scored.
     """
-    found = Scores()
+    referees = file.query(
+        "SELECT DISTINCT launch.backend FROM score JOIN trial ON trial.id = score.trial_id "
+        "JOIN launch ON launch.id = launch_id WHERE kind = 'reference' ORDER BY 1"
+    )
+    found = Scores(referee=" and ".join(backend for (backend,) in referees) or None)
     for generation, kind, start, ids, best, numbers in file.query(OF_THEIR_OUTPUT):
         row = int(np.searchsorted(rows.ids, generation))
         cell = cells[int(trials.cell[rows.trial[row]])]
@@ -84,6 +93,9 @@ def read_scores(file: RunFile, cells: Mapping[int, Cell], trials: Trials, rows: 
         scored = Scored(start, np.frombuffer(ids, "<i4"), np.frombuffer(best, "<i4"), _numbers(numbers))
         if kind == "incremental":
             found.own.setdefault(row, scored)
+            continue
+        if kind == "reference":
+            found.reference.setdefault(place, scored)
             continue
         found.passes[place] = found.passes.get(place, 0) + 1
         if kind == "prefill":

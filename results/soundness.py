@@ -55,7 +55,7 @@ CONDITIONS = {
   AND coalesce(draft_ns, 0) BETWEEN 0 AND {MAX_NS} AND coalesce(verify_ns, 0) BETWEEN 0 AND {MAX_NS}
   AND coalesce(total_ns, 0) BETWEEN 0 AND {MAX_NS}""",
     "telemetry": "true",
-    "score": f"""kind IN ('incremental', 'prefill', 'replay') AND start BETWEEN 0 AND {MAX_COUNT}
+    "score": f"""kind IN ('incremental', 'prefill', 'replay', 'reference') AND start BETWEEN 0 AND {MAX_COUNT}
   AND length(token_ids) > 0 AND length(token_ids) % 4 = 0 AND length(best_ids) = length(token_ids)
   AND length(numbers) = length(token_ids) / 4 * {8 * SCORE_NUMBERS}""",
     "group_state": "true",

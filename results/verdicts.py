@@ -8,7 +8,14 @@ import math
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
-from results.certificate import Equivalence, EquivalenceName, RunCertificate, SamplingCertificate, SamplingName
+from results.certificate import (
+    CrossRuntime,
+    Equivalence,
+    EquivalenceName,
+    RunCertificate,
+    SamplingCertificate,
+    SamplingName,
+)
 
 SCHEMA = 1
 
@@ -186,6 +193,8 @@ class CellVerdict:
     theory: Theory | None = None
     findings: dict[str, str] = field(default_factory=dict)
     """Check -> what it found against the cell; empty where nothing contradicts."""
+    cross_runtime: CrossRuntime | None = None
+    """Plain greedy output under the reference runtime's target; None where there was no reference."""
     stopped: str = ""
     """Why measuring this group ended: precision reached, all repeats done, time budget, interrupted."""
 

@@ -95,7 +95,7 @@ class TokenScore:
         )
 
 
-ScoreKind = Literal["incremental", "prefill", "replay"]
+ScoreKind = Literal["incremental", "prefill", "replay", "reference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Scoring:
     kind: ScoreKind
     """incremental: as the engine decoded them. prefill: the whole output teacher-forced in one pass by the undrafted
     target; it holds for every equal output to the same prompt. replay: one token, with everything before it given
-    as one prefill."""
+    as one prefill. reference: as prefill, but by the target in the reference runtime, of which the launch tells."""
     scores: tuple[TokenScore, ...]
 
     def __post_init__(self) -> None:
