@@ -1,6 +1,7 @@
 """Talking to a server: one client, plain answers, and streamed ones with the time of every event.
 
-A failure is a RuntimeError of one line that says what was asked (method and path), never with which headers.
+A failure is a RuntimeError of one line that says what was asked (method and path), never with which headers; a server
+that quotes the API key in its own words has it blotted out.
 """
 
 import json
@@ -35,13 +36,15 @@ def client(url: str, *, key_variable: str | None = None, silence: float = SILENC
     """A client for the server at `url`; close it, or use it in a `with` block.
 
     key_variable: the environment variable with the API key; nothing else is taken from the environment (no proxies).
-    Raises UsageError where that variable is not set.
+    Raises UsageError where that variable is not set, or holds what cannot be a key.
     """
     headers = {}
     if key_variable is not None:
-        key = os.environ.get(key_variable)
+        key = os.environ.get(key_variable, "").strip()
         if not key:
             raise UsageError(f"the environment variable {key_variable}, which should hold the API key, is not set")
+        if not (key.isascii() and key.isprintable()):  # httpx would quote it in its error
+            raise UsageError(f"the environment variable {key_variable} holds characters that no API key can have")
         headers["Authorization"] = f"Bearer {key}"
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     timeout = httpx.Timeout(silence, connect=10.0)
@@ -54,12 +57,12 @@ def get(to: httpx.Client, path: str) -> str:
 
 
 def get_json(to: httpx.Client, path: str) -> Payload:
-    return _json(f"GET {path}", get(to, path))
+    return _json(to, f"GET {path}", get(to, path))
 
 
 def post(to: httpx.Client, path: str, body: Mapping[str, Json]) -> Payload:
     """The JSON object that the server answers. Raises RuntimeError."""
-    return _json(f"POST {path}", _asked(to, "POST", path, body).text)
+    return _json(to, f"POST {path}", _asked(to, "POST", path, body).text)
 
 
 def events(
@@ -81,13 +84,13 @@ def events(
         with to.stream("POST", path, json=body) as answer:
             if answer.status_code != httpx.codes.OK:
                 answer.read()
-                raise RuntimeError(refusal(what, answer.status_code, answer.text))
+                raise RuntimeError(_blotted(to, refusal(what, answer.status_code, _blotted(to, answer.text))))
             for now, event in _arriving(answer, stream):
                 if event.data == DONE:
                     if last is None:
                         return
                     break
-                data = _payload(what, event)
+                data = _payload(to, what, event)
                 yield Timed(now, data)
                 if last is not None and last(data):
                     return
@@ -115,10 +118,10 @@ def refusal(what: str, status: int, text: str) -> str:
     return f"{what}: {status} {_line(_words(said))}"
 
 
-def _payload(what: str, event: Event) -> Payload:
-    data = _json(what, event.data)
+def _payload(to: httpx.Client, what: str, event: Event) -> Payload:
+    data = _json(to, what, event.data)
     if event.name == "error" or data.get("error"):
-        raise RuntimeError(f"{what}: the server broke off: {_line(_words(data))}")
+        raise RuntimeError(_blotted(to, f"{what}: the server broke off: {_line(_words(data))}"))
     return data
 
 
@@ -135,18 +138,24 @@ def _asked(to: httpx.Client, method: str, path: str, body: Mapping[str, Json] | 
     except httpx.TransportError as error:
         raise RuntimeError(f"{method} {path}: no answer ({type(error).__name__}: {error})") from error
     if answer.status_code != httpx.codes.OK:
-        raise RuntimeError(refusal(f"{method} {path}", answer.status_code, answer.text))
+        said = _blotted(to, answer.text)  # before it is cut to length, and again once it is unescaped
+        raise RuntimeError(_blotted(to, refusal(f"{method} {path}", answer.status_code, said)))
     return answer
 
 
-def _json(what: str, text: str) -> Payload:
+def _json(to: httpx.Client, what: str, text: str) -> Payload:
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise RuntimeError(f"{what}: not JSON ({error}): {_line(text)}") from error
+        raise RuntimeError(_blotted(to, f"{what}: not JSON ({error}): {_line(text)}")) from error
     if not isinstance(data, dict):
-        raise RuntimeError(f"{what}: no JSON object: {_line(text)}")
+        raise RuntimeError(_blotted(to, f"{what}: no JSON object: {_line(text)}"))
     return data
+
+
+def _blotted(to: httpx.Client, message: str) -> str:
+    key = to.headers.get("Authorization", "").removeprefix("Bearer ")
+    return message.replace(key, "[API key]") if key else message
 
 
 def _line(text: str) -> str:
