@@ -14,7 +14,6 @@ import httpx
 
 from backends.server.stream import Event, JsonLines, ServerSentEvents
 from results.errors import UsageError
-from results.records import Json
 
 Payload = dict[str, Any]
 
@@ -60,7 +59,7 @@ def get_json(to: httpx.Client, path: str) -> Payload:
     return _json(to, f"GET {path}", get(to, path))
 
 
-def post(to: httpx.Client, path: str, body: Mapping[str, Json]) -> Payload:
+def post(to: httpx.Client, path: str, body: Mapping[str, Any]) -> Payload:
     """The JSON object that the server answers. Raises RuntimeError."""
     return _json(to, f"POST {path}", _asked(to, "POST", path, body).text)
 
@@ -68,7 +67,7 @@ def post(to: httpx.Client, path: str, body: Mapping[str, Json]) -> Payload:
 def events(
     to: httpx.Client,
     path: str,
-    body: Mapping[str, Json],
+    body: Mapping[str, Any],
     *,
     last: Callable[[Payload], bool] | None = None,
     parser: type[ServerSentEvents] | type[JsonLines] = ServerSentEvents,
@@ -132,7 +131,7 @@ def _words(said: Any) -> str:
     return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
 
 
-def _asked(to: httpx.Client, method: str, path: str, body: Mapping[str, Json] | None) -> httpx.Response:
+def _asked(to: httpx.Client, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
     try:
         answer = to.request(method, path, json=body)
     except httpx.TransportError as error:

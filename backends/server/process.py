@@ -26,6 +26,10 @@ PORTS_TRIED = 4
 TETHER = Path(__file__).with_name("tether.py")
 
 
+Reason = Callable[[list[str]], str | None]
+"""Lines of output -> the one that says why the server ended, if any does."""
+
+
 class PortTaken(Exception):
     """Somebody else listens on the port that was chosen."""
 
@@ -33,14 +37,16 @@ class PortTaken(Exception):
 class Server:
     """A server that is up."""
 
-    def __init__(self, name: str, port: int, process: subprocess.Popen[bytes], output: Output) -> None:
+    def __init__(
+        self, name: str, port: int, process: subprocess.Popen[bytes], output: Output, reason: Reason | None = None
+    ) -> None:
         self.name = name
         self.port = port
         self.url = f"http://{ports.HOST}:{port}"
         self.output = output
         self.family: set[family.Process] = set()
         """What it had started by the time it was healthy; found again even if it crashes."""
-        self._process = process
+        self._process, self._reason = process, reason
 
     @property
     def pid(self) -> int:
@@ -57,12 +63,14 @@ class Server:
             raise RuntimeError(self.last_words(ended))
 
     def last_words(self, what: str) -> str:
-        """One line: the server, `what`, its last line. Below it, the end of its output."""
+        """One line: the server, `what`, and why, by its own words. Below it, the end of its output."""
         if self._process.poll() is not None:
             self.output.join(1.0)
         tail = self.output.tail()
-        last = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "nothing")
-        return f"{self.name} {what}; its last line: {last[:300]}\n{tail}"
+        why = self._reason(self.output.since()) if self._reason is not None else None
+        last = next((line for line in reversed(tail.splitlines()) if line.strip()), "nothing")
+        said = why or f"its last line: {last}"
+        return f"{self.name} {what}: {' '.join(said.split())[:300]}\n{tail}"
 
 
 @contextmanager
@@ -70,23 +78,25 @@ def started(
     name: str,
     command: Callable[[int], Sequence[str]],
     *,
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str | None] | None = None,
     health: str = "/health",
     within: float = READY_WITHIN,
     grace: float = GRACE,
     watch: Callable[[str], None] | None = None,
+    reason: Reason | None = None,
 ) -> Iterator[Server]:
     """A healthy server for a `with` block.
 
     name: as failures call it. command: the program and its arguments for a port; it must listen on 127.0.0.1.
-    environment: added to the worker's own. health: a path that answers 200 once requests can be served.
-    within: seconds to get there. watch: see `Output`. Call it from a thread that outlives the block: on Linux the
-    server dies with the thread that started it.
+    environment: added to the worker's own; a None takes a variable away.
+    health: a path that answers 200 once requests can be served. within: seconds to get there.
+    watch: see `Output`. reason: finds in the output why the server ended.
+    Call it from a thread that outlives the block: on Linux the server dies with the thread that started it.
     Raises RuntimeError, one line and the end of the output, where the server dies or does not become healthy.
     """
     for attempt in range(PORTS_TRIED):
         port = ports.free_port()
-        server, process = _launch(name, port, command(port), environment, watch)
+        server, process = _launch(name, port, command(port), environment, watch, reason)
         try:
             try:
                 _wait_until_healthy(server, health, within)
@@ -105,9 +115,11 @@ def _launch(
     name: str,
     port: int,
     command: Sequence[str],
-    environment: Mapping[str, str] | None,
+    environment: Mapping[str, str | None] | None,
     watch: Callable[[str], None] | None,
+    reason: Reason | None,
 ) -> tuple[Server, subprocess.Popen[bytes]]:
+    merged: dict[str, str | None] = {**os.environ, **(environment or {})}
     source, sink = os.pipe()
     try:
         process = subprocess.Popen(
@@ -115,14 +127,14 @@ def _launch(
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
-            env={**os.environ, **(environment or {})},
+            env={name: value for name, value in merged.items() if value is not None},
         )
     except BaseException:
         os.close(source)
         raise
     finally:
         os.close(sink)
-    return Server(name, port, process, Output(source, 1, watch)), process
+    return Server(name, port, process, Output(source, 1, watch), reason), process
 
 
 def _wait_until_healthy(server: Server, health: str, within: float) -> None:
