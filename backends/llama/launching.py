@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,11 @@ from results.records import EngineConfig, Json, Pair, Sampling, SessionFacts
 EMBEDDED = (sys.executable, "-P", "-m", "backends.llama.serve")
 EXTRA = ("LLAMA_ARG_", "LLAMA_API_KEY", "HF_TOKEN", "MTMD_")
 """Environment variables by which llama-server would take settings that nobody recorded."""
-MARKS = (" E ", "error", "GGML_ASSERT", "failed")
-"""Of the server's last lines, one with such a mark says why it ended."""
+MARKS = (" E ", "error:", "error while", "GGML_ASSERT", "terminate called")
+"""What lines carry that say why a server ended: llama.cpp's error level, its parser's and ggml's last words."""
+HARMLESS = "this warning is normal"
+ITS_PARSER = ("invalid argument", "error while handling argument", "expected value for argument")
+UNREADABLE = "error loading model"
 LIST_DEVICES_S = 60.0
 DEVICE_IDS: Mapping[str, tuple[str, ...]] = {"cuda": ("CUDA", "ROCm"), "mps": ("MTL", "Metal")}
 """A device's name in mtpbench -> how llama.cpp's builds call it, before its number."""
@@ -84,19 +87,34 @@ def opened(pair: Pair, engine: EngineConfig) -> Iterator[ServerSession]:
         parallel=slots,
         flags=flags,
     )
-    environment = {name: None for name in os.environ if name.startswith(EXTRA)}
-    with (
-        process.started(
-            "llama-server",
-            lambda port: [*program, *arguments.arguments(launch, port)],
-            environment=environment,
-            reason=_reason,
-        ) as server,
-        http.client(server.url) as client,
-    ):
+    with _started(program, launch) as server, http.client(server.url) as client:
         facts = _facts(client, launch, engine, target, drafter, devices, program)
         forced = any(flag.startswith("--spec-synth") for flag in flags)
         yield ServerSession(client, facts, draft, slots, server.check, forced)
+
+
+@contextmanager
+def _started(program: tuple[str, ...], launch: Launch) -> Iterator[process.Server]:
+    """Raises UsageError for a flag or a file that llama.cpp refuses."""
+    environment = {name: None for name in os.environ if name.startswith(EXTRA)}
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(
+                process.started(
+                    "llama-server",
+                    lambda port: [*program, *arguments.arguments(launch, port)],
+                    environment=environment,
+                    reason=reason,
+                )
+            )
+        except process.NotStarted as error:
+            if any(words in error.said for words in ITS_PARSER):
+                raise UsageError(f"llama-server refuses its options (-o llamacpp.…): {error.said}") from error
+            if UNREADABLE in error.said and "alloc" not in error.said:
+                models = launch.target if launch.drafter is None else f"{launch.target} and {launch.drafter}"
+                raise UsageError(f"llama.cpp cannot load {models}: {error.said}; fetch the file again") from error
+            raise
+        yield server
 
 
 def list_devices(program: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -132,9 +150,10 @@ def device_argument(asked: str, devices: list[tuple[str, str]]) -> str | None:
     raise UsageError(f"device {asked!r} is none that this llama.cpp can use; here are: {here}")
 
 
-def _reason(lines: list[str]) -> str | None:
-    marked = [line for line in lines if any(mark in line for mark in MARKS)]
-    return next((line.partition(" E ")[2] or line for line in marked), None)
+def reason(lines: list[str]) -> str | None:
+    """The first error among the server's lines: those after it are its consequences."""
+    found = next((line for line in lines if any(mark in line for mark in MARKS) and HARMLESS not in line), None)
+    return None if found is None else found.rpartition(" E ")[2]
 
 
 def _check_dtype(asked: str, target: gguf.Model) -> None:

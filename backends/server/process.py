@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -20,6 +20,8 @@ from backends.server.output import Output
 
 READY_WITHIN = 600.0
 """Seconds a server has to become healthy; loading a large model from a slow disk takes minutes."""
+DYING = 1.0
+"""Seconds within which a server that broke a connection is seen to be dead."""
 GRACE = 10.0
 """Seconds from SIGTERM to SIGKILL."""
 PORTS_TRIED = 4
@@ -28,6 +30,14 @@ TETHER = Path(__file__).with_name("tether.py")
 
 Reason = Callable[[list[str]], str | None]
 """Lines of output -> the one that says why the server ended, if any does."""
+
+
+class NotStarted(RuntimeError):
+    """A server that died, or did not become healthy; `said`: what it gave as the reason, "" where nothing."""
+
+    def __init__(self, message: str, said: str = "") -> None:
+        super().__init__(message)
+        self.said = said
 
 
 class PortTaken(Exception):
@@ -46,6 +56,8 @@ class Server:
         self.output = output
         self.family: set[family.Process] = set()
         """What it had started by the time it was healthy; found again even if it crashes."""
+        self.healthy_at = 0
+        """The mark in its output where it had become healthy: what it said before does not explain a later end."""
         self._process, self._reason = process, reason
 
     @property
@@ -58,7 +70,9 @@ class Server:
         return None if status is None else _status(status)
 
     def check(self) -> None:
-        """Raises RuntimeError with the end of its output where the server has died."""
+        """Raises RuntimeError with the end of its output where the server has died, or does so in a moment."""
+        with suppress(subprocess.TimeoutExpired):  # a connection breaks before the process is gone
+            self._process.wait(DYING)
         if (ended := self.ended()) is not None:
             raise RuntimeError(self.last_words(ended))
 
@@ -67,10 +81,13 @@ class Server:
         if self._process.poll() is not None:
             self.output.join(1.0)
         tail = self.output.tail()
-        why = self._reason(self.output.since()) if self._reason is not None else None
         last = next((line for line in reversed(tail.splitlines()) if line.strip()), "nothing")
-        said = why or f"its last line: {last}"
+        said = self.said() or f"its last line: {last}"
         return f"{self.name} {what}: {' '.join(said.split())[:300]}\n{tail}"
+
+    def said(self) -> str:
+        """What the server gave as the reason of its end; "" where nothing is known to be one."""
+        return (self._reason(self.output.since(self.healthy_at)) or "").strip() if self._reason is not None else ""
 
 
 @contextmanager
@@ -92,7 +109,7 @@ def started(
     health: a path that answers 200 once requests can be served. within: seconds to get there.
     watch: see `Output`. reason: finds in the output why the server ended.
     Call it from a thread that outlives the block: on Linux the server dies with the thread that started it.
-    Raises RuntimeError, one line and the end of the output, where the server dies or does not become healthy.
+    Raises NotStarted, one line and the end of the output, where the server dies or does not become healthy.
     """
     for attempt in range(PORTS_TRIED):
         port = ports.free_port()
@@ -103,8 +120,8 @@ def started(
             except PortTaken:
                 if attempt + 1 < PORTS_TRIED:
                     continue
-                raise RuntimeError(f"{name} found {PORTS_TRIED} ports taken, one after another") from None
-            server.family = family.descendants(process.pid)
+                raise NotStarted(f"{name} found {PORTS_TRIED} ports taken, one after another") from None
+            server.family, server.healthy_at = family.descendants(process.pid), server.output.mark()
             yield server
             return
         finally:
@@ -151,12 +168,12 @@ def _wait_until_healthy(server: Server, health: str, within: float) -> None:
                 said = type(error).__name__
             if time.monotonic() > deadline:
                 what = f"was not healthy within {within:g} s ({health} said last: {said})"
-                raise RuntimeError(server.last_words(what))
+                raise NotStarted(server.last_words(what), server.said())
             time.sleep(pause)
             pause = min(pause * 1.5, 0.5)
     if ports.is_taken(server.port):
         raise PortTaken
-    raise RuntimeError(server.last_words(f"{ended} before it was healthy"))
+    raise NotStarted(server.last_words(f"{ended} before it was healthy"), server.said())
 
 
 def _must_be_ours(server: Server) -> None:
