@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUNTIMES ?= llamacpp mlx litert vllm
 # Tiny models on shared CPUs: spinning threads cost 10-20 times the CPU time and slow the call.
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test lint format bench demo-pair docs constraints clean
+.PHONY: help env runtimes run test lint format bench demo-pair docs constraints clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,10 +20,13 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[transformers,dev]'
 	@touch $@
 
+runtimes: env ## Create the environments of the runtimes that run on a CPU (5 GB in your cache folder, minutes)
+	$(BIN)/mtpbench env create $(RUNTIMES)
+
 run: env ## Measure the embedded demo pair (3 minutes), show the table, write run file and report to runs/
 	$(BIN)/mtpbench run
 
-test: env ## Run the whole test suite
+test: env ## Run the whole test suite (tests of a runtime whose environment is missing are skipped: make runtimes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 lint: env ## Format check, lint, types, import directions, generated pages

@@ -38,6 +38,7 @@ def request(sweep: Sweep, group: Group, step: Call, unit: int, repeat: int) -> R
         sampling=sampling,
         ignore_eos=sweep.ignore_eos,
         capture=step.arm.capture if step.phase == INSTRUMENTED else "timing",
+        in_flight=step.arm.cell.batch_size if group.closed_loop and group.rows > 1 else None,
     )
 
 

@@ -20,6 +20,8 @@ DEFAULT_UNITS = 24
 """Units of a group where the sweep names no number: the stop rule wants at least 20."""
 VISITS_FOR_PRECISION = 10
 """The most visits to a unit where a precision is asked for and nothing else bounds the run."""
+WAVES = 4
+"""Requests of a closed loop for each in flight. The first and last of each are not timed (`results.metrics.steady`)."""
 DRAWS = 3
 """Continuations per prompt and arm where sampling is verified and the sweep names no number."""
 
@@ -64,6 +66,8 @@ class Group:
     """The runtime takes token ids; otherwise prompts travel as text."""
     scores: bool
     """The runtime scores outputs by teacher forcing."""
+    closed_loop: bool = False
+    """A batch size is a number of requests kept in flight, not of rows in one call."""
 
     @property
     def plain(self) -> Arm:
@@ -74,6 +78,16 @@ class Group:
     def cell(self) -> Cell:
         """The plain arm's cell: it holds the settings that all arms share."""
         return self.arms[0].cell
+
+    @property
+    def rows(self) -> int:
+        """Prompts of a unit."""
+        size = self.cell.batch_size
+        return WAVES * size if self.closed_loop and size > 1 else size
+
+    def rows_of(self, arm: Arm) -> int:
+        """Prompts of a call of this arm."""
+        return self.rows if self.closed_loop else arm.cell.batch_size
 
     @property
     def timed(self) -> tuple[Arm, ...]:
@@ -124,7 +138,7 @@ class Plan:
     @property
     def units(self) -> int:
         """Units of each group; of the group with most where batches share a small workload."""
-        return max(units_of(self.sweep, group.cell.batch_size, self.texts) for group in self.groups)
+        return max(units_of(self.sweep, group.rows, self.texts) for group in self.groups)
 
     @property
     def visits(self) -> int | None:
@@ -171,7 +185,7 @@ class Plan:
     @property
     def tokens(self) -> int | None:
         """Tokens that those calls generate at most, all rows of a batch together."""
-        return self._sum(group.cell.batch_size * group.cell.output_tokens for group in self.groups)
+        return self._sum(group.rows * group.cell.output_tokens for group in self.groups)
 
     def seconds(self, tpot_ms: Mapping[str, float | None]) -> float | None:
         """An upper estimate of the measuring time: all calls at the plain arm's speed, or the time budget.
@@ -193,16 +207,16 @@ class Plan:
             if visits is None:
                 return None
             calls = group.calls(first_visit=True) + (visits - 1) * group.calls(first_visit=False)
-            units = units_of(self.sweep, group.cell.batch_size, self.texts)
+            units = units_of(self.sweep, group.rows, self.texts)
             total = units * calls * each + (total or 0)
         return total
 
 
-def units_of(sweep: Sweep, batch_size: int, texts: int | None) -> int:
+def units_of(sweep: Sweep, rows: int, texts: int | None) -> int:
     """Units of a group: as many as asked for, else the usual number, or what a smaller workload gives.
 
-    texts: prompts that the workload holds, None if unknown; a unit takes `batch_size` of them.
+    texts: prompts that the workload holds, None if unknown; a unit takes `rows` of them.
     """
     if sweep.prompts is not None:
         return sweep.prompts
-    return DEFAULT_UNITS if texts is None else max(1, min(DEFAULT_UNITS, texts // batch_size))
+    return DEFAULT_UNITS if texts is None else max(1, min(DEFAULT_UNITS, texts // rows))

@@ -64,7 +64,8 @@ def make_plan(sweep: Sweep, candidates: Sequence[Candidate]) -> Plan:
                 engines[key] = Engine(len(engines), candidate.backend, pair, config)
             arms.append(_arm(placed, engines[key].number, able, sweep))
         if arms:
-            groups.append(Group(number, pair, tuple(arms), able.token_ids_in, scores))
+            looping = able.concurrency == "closed-loop"
+            groups.append(Group(number, pair, tuple(arms), able.token_ids_in, scores, looping))
     if not groups:
         why = next(cell.skipped for cell in skipped if cell.draft is not None)
         raise UsageError(f"nothing can be measured: {why}")
@@ -83,7 +84,7 @@ def check_size(plan: Plan) -> None:
     if not of_rounds:
         raise UsageError("-n 1: the only token comes from the prefill and never meets the drafter; ask for at least 2")
     for group in plan.groups:
-        rows = units_of(sweep, group.cell.batch_size, plan.texts) * group.cell.batch_size
+        rows = units_of(sweep, group.rows, plan.texts) * group.rows
         visits, temperature = plan.visits_of(group), group.cell.sampling.temperature
         if temperature > 0 and visits is not None and rows * visits * of_rounds < MIN_TOKENS:
             raise UsageError(
@@ -129,6 +130,8 @@ def _controls(plain: Cell, able: Capabilities, sweep: Sweep) -> Iterator[Cell]:
     if plain.sampling.temperature == 0:
         largest, size = able.max_batch_plain, plain.batch_size
         other = 2 * size if largest is None or 2 * size <= largest else 1
+        if able.concurrency == "closed-loop":  # a server has as many slots as are asked for, and no more
+            other = max(1, size // 2)
         if other != size:
             yield replace(plain, role=BATCH_SHAPE, batch_size=other)
     elif not sweep.speed:
@@ -181,6 +184,7 @@ def _engine_config(sweep: Sweep, candidate: Candidate, draft: Draft | None) -> E
         device=sweep.device,
         threads=sweep.threads,
         max_context=None if own or longest is None else longest + sweep.output_tokens,
+        max_batch=max(sweep.batch_sizes),
         methods=tuple(method for method in sweep.methods if method in candidate.able.methods),
         draft=draft,
         options=sweep.backend.get(candidate.backend, {}),

@@ -16,10 +16,10 @@ Unit = tuple[Prompt, ...]
 """The prompts of one call: as many as the batch has rows."""
 
 
-def rows_of(units: Sequence[Unit], unit: int, batch_size: int) -> Unit:
+def rows_of(units: Sequence[Unit], unit: int, count: int) -> Unit:
     """The prompts of a call on this unit: its own, and those of the units after it where the batch has more rows."""
     rows = chain.from_iterable(islice(cycle(units), unit, None))
-    return tuple(islice(rows, batch_size))
+    return tuple(islice(rows, count))
 
 
 def texts(sweep: Sweep) -> list[Source]:
@@ -49,7 +49,7 @@ def units(group: Group, running: Running, sources: Sequence[Source], sweep: Swee
 
     Raises UsageError where the workload is too small or a prompt does not fit into the target's context.
     """
-    rows, facts = group.cell.batch_size, running.facts
+    rows, facts = group.rows, running.facts
     framed = framing(sources, group.pair, chat_template=facts.chat_template, raw=sweep.raw, thinking=sweep.thinking)
 
     def encode(batch: list[str]) -> list[Encoded]:

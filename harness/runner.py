@@ -113,14 +113,15 @@ class Runner:
         """One call of one arm, stored whatever becomes of it."""
         sweep, number = self.plan.sweep, step.arm.engine
         cell_id, cell = self.cells[step.arm.cell]
-        prompts = prompting.rows_of(self.units[group.number], unit, step.arm.cell.batch_size)
+        prompts = prompting.rows_of(self.units[group.number], unit, group.rows_of(step.arm))
+        asked = request(sweep, group, step, unit, repeat)
         running = self.fleet.get(number)
         if running is None:
             answer = refused(f"not run: the engine is lost: {self.fleet.lost[number].message}")
         elif self.given_up(step.arm):
             answer = refused(f"not run: {step.arm.label} has cost its engine the worker {PATIENCE} times")
         else:
-            answer = call(running, prompts, request(sweep, group, step, unit, repeat), sweep.trial_timeout)
+            answer = call(running, prompts, asked, sweep.trial_timeout)
         trial = Trial(
             cell_id=cell_id,
             launch_id=self.fleet.launch_of(number),
@@ -139,7 +140,11 @@ class Runner:
         if answer.worker_lost and answer.failure:
             self.deaths[cell_id] += 1
             self.fleet.died(number, answer.failure)
-        elif running and step.phase == HEADLINE and (seen := timing(answer.generations, running.facts.eos_token_ids)):
+        elif (
+            running
+            and step.phase == HEADLINE
+            and (seen := timing(answer.generations, running.facts.eos_token_ids, asked.in_flight))
+        ):
             self.stop.seen(cell_id, Visit(unit, repeat, step.half, trial.launch_id, seen))
         if step.phase != WARMUP:
             self.observer.trial_done(cell, trial)

@@ -110,9 +110,14 @@ def json_list(text: str, kind: type) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def json_record(text: str, kinds: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
-    """A JSON object with exactly these keys, each value of one of the kinds named for it."""
-    value = json_object(text)
+def json_record(
+    text: str, kinds: Mapping[str, tuple[type, ...]], defaults: Mapping[str, Json] | None = None
+) -> dict[str, Any]:
+    """A JSON object with exactly these keys, each value of one of the kinds named for it.
+
+    defaults: values of keys that older files lack.
+    """
+    value = {**(defaults or {}), **json_object(text)}
     if value.keys() != kinds.keys():
         raise ValueError(f"expected the keys {', '.join(kinds)}")
     for key, kind in kinds.items():

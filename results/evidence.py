@@ -42,7 +42,7 @@ class Evidence:
         rows, extras = read_rows(file, trials, launches)
         failed = np.zeros(len(trials.ids), dtype=bool)
         failed[list(trials.failures)] = True
-        timings = trial_timings(rows.timings, rows.trial, len(trials.ids))
+        timings = trial_timings(rows.timings, rows.row, rows.trial, _slots(cells, trials, rows))
         return cls(
             cells=cells,
             prompts=file.prompts(),
@@ -70,6 +70,12 @@ class Evidence:
         wanted = np.zeros(len(self.rows.ids), dtype=bool)
         wanted[rows] = True
         return self.rounds.take(wanted[self.rounds.row])
+
+
+def _slots(cells: Mapping[int, Cell], trials: Trials, rows: Rows) -> Ints:
+    """(trials,): requests in flight of a closed loop, which has more rows than its cell's batch; 0 elsewhere."""
+    size = np.array([cells[cell].batch_size for cell in trials.cell.tolist()], dtype=np.int64)
+    return np.where(np.bincount(rows.trial, minlength=len(size)) > size, size, 0)
 
 
 def _grouped(trials: Trials, trial: Ints, items: Ints) -> dict[tuple[int, str], Ints]:

@@ -50,7 +50,7 @@ class Timing(NamedTuple):
     decode_tokens: int
     """Sum over rows of the tokens in that time."""
     wall_ns: float
-    """Request sent -> the last row's natural end."""
+    """Request sent -> the last row's natural end; of a closed loop, its rows' time shared out among the slots."""
     tokens: int
     """All rows together."""
     gaps: int
@@ -132,12 +132,27 @@ def row_timings(times: Ints, tokens: Ints, arrivals: Ints, natural: Ints) -> Row
     )
 
 
-def trial_timings(rows: RowTimings, trial: Ints, trials: int) -> list[Timing | None]:
+def steady(row: Ints, trial: Ints, slots: Ints) -> NDArray[np.bool_]:
+    """(rows,): which rows are timed. Of a closed loop all but the first and the last `slots` requests.
+
+    row: (rows,), each row's place in its trial, in the order of sending; slots: (trials,), requests in flight, 0 where
+    all rows were sent at once. The first requests fill the loop all together; the last run with ever fewer beside
+    them. Which ones these are depends on no time, so that every arm is timed on the same prompts.
+    """
+    asked, held = np.bincount(trial, minlength=len(slots))[trial], slots[trial]
+    timed: NDArray[np.bool_] = (held == 0) | ((row >= held) & (row < asked - held))
+    return timed
+
+
+def trial_timings(rows: RowTimings, row: Ints, trial: Ints, slots: Ints) -> list[Timing | None]:
     """The timings of each trial from those of its rows; None where a trial has no row that arrived.
 
-    trial: (rows,), the index of each row's trial. Rows that came in one chunk add no decode time and no decode token.
+    row, slots: as in `steady`; trial: (rows,), the index of each row's trial. Rows that came in one chunk add no decode
+    time and no decode token. A closed loop has no wall time of its own, because others' requests overlap its edges:
+    with every slot always taken, its rows' time, shared out among the slots, is what they took (Little's law).
     """
-    seen = rows.chunks > 0
+    trials = len(slots)
+    seen = (rows.chunks > 0) & steady(row, trial, slots)
     timed = seen & (rows.decode_tokens > 0)
     count = np.bincount(trial[seen], minlength=trials)
     mean = np.maximum(count, 1)
@@ -147,6 +162,8 @@ def trial_timings(rows: RowTimings, trial: Ints, trials: int) -> list[Timing | N
 
     wall = np.zeros(trials, dtype=np.int64)
     np.maximum.at(wall, trial, rows.e2e_ns)
+    looping = slots > 0
+    wall[looping] = (total(rows.e2e_ns, seen)[looping] / slots[looping]).astype(np.int64)
     columns = zip(
         count.tolist(),
         (total(rows.ttft_ns, seen) / mean).tolist(),
@@ -161,8 +178,11 @@ def trial_timings(rows: RowTimings, trial: Ints, trials: int) -> list[Timing | N
     return [Timing(*values) if n else None for n, *values in columns]
 
 
-def timing(generations: Sequence[Generation], eos: Sequence[int]) -> Timing | None:
-    """The timing of one trial from its rows as they came from a session; None if nothing arrived."""
+def timing(generations: Sequence[Generation], eos: Sequence[int], in_flight: int | None = None) -> Timing | None:
+    """The timing of one trial from its rows as they came from a session; None if nothing arrived.
+
+    in_flight: of a closed loop (`results.records.Request`).
+    """
     lengths = np.array([g.n_tokens for g in generations], dtype=np.int64)
     natural = lengths.copy()
     for row, generation in enumerate(generations):
@@ -176,7 +196,8 @@ def timing(generations: Sequence[Generation], eos: Sequence[int]) -> Timing | No
         np.array([len(g.arrivals) for g in generations], dtype=np.int64),
         natural,
     )
-    return trial_timings(rows, np.zeros(len(generations), dtype=np.int64), 1)[0]
+    places = np.arange(len(generations))
+    return trial_timings(rows, places, np.zeros_like(places), np.array([in_flight or 0]))[0]
 
 
 def tokens_per_s(timings: Iterable[Timing]) -> float | None:

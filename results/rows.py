@@ -96,6 +96,7 @@ _ENGINE: dict[str, tuple[type, ...]] = {
     "device": (str,),
     "threads": _COUNT,
     "max_context": _COUNT,
+    "max_batch": (int,),
     "methods": (list,),
     "draft": (dict, type(None)),
     "options": (dict,),
@@ -135,7 +136,7 @@ def to_launch(row: Row) -> Launch:
 
 def to_engine(text: str) -> EngineConfig:
     """Inverse of `to_json` for an EngineConfig."""
-    value = json_record(text, _ENGINE)
+    value = json_record(text, _ENGINE, {"max_batch": 1})
     value["methods"] = tuple(map(str, value["methods"]))
     value["draft"] = None if value["draft"] is None else Draft(**value["draft"])
     return EngineConfig(**value)

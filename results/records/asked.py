@@ -68,6 +68,8 @@ class EngineConfig:
     """CPU threads of the runtime; None leaves the runtime's own choice."""
     max_context: int | None = None
     """The longest prompt plus output that will be asked for, in tokens."""
+    max_batch: int = 1
+    """The largest batch, or number of requests in flight, that will be asked for."""
     methods: tuple[str, ...] = ()
     """Draft methods that will be asked for, so that a session knows what to load."""
     draft: Draft | None = None
@@ -90,6 +92,8 @@ class Request:
     """Run past the natural end; what follows it is left out of every figure."""
     capture: Capture = "timing"
     """`timing`: one timestamping streamer and no hooks. `rounds`: instrumented, with step times."""
+    in_flight: int | None = None
+    """Closed loop: so many prompts are being decoded at any time, the next is sent when one ends. None: all at once."""
 
     def __post_init__(self) -> None:
         check(self.max_new_tokens >= 1, f"max_new_tokens must be at least 1, not {self.max_new_tokens}")

@@ -18,6 +18,7 @@ RUNTIME = Path(__file__).parent / "runtime"
 ENTRY_POINTS = """[mtpbench.backends]
 scripted = scripted_runtime:PerRequest
 launched = scripted_runtime:PerLaunch
+scripted-loop = scripted_runtime:Looping
 absent = scripted_runtime:Absent
 dying = scripted_runtime:Dying
 scripted-scorer = scoring_runtime:Scorer

@@ -134,3 +134,34 @@ def test_quantiles_are_numpy_s_own(size: int) -> None:
     values = np.random.default_rng(size).normal(size=size)
     assert quantiles(values, 0.1, 0.5, 0.9) == pytest.approx(np.quantile(values, (0.1, 0.5, 0.9)).tolist())
     assert quantiles(values, 0.5) == pytest.approx([float(np.median(values))])
+
+
+# --------------------------------------------------------------------------------------------------- closed loops
+
+
+def of_loop(*durations_ms: int) -> list[Generation]:
+    """Requests of 1 + 10 tokens each, the first token after 5 ms, the others until the end."""
+    return [
+        Generation(11, tuple(range(100, 111)), None, (Arrival(5_000_000, 1), Arrival(1_000_000 * ms, 11)))
+        for ms in durations_ms
+    ]
+
+
+def test_of_a_closed_loop_the_first_and_last_requests_are_not_timed() -> None:
+    rows = of_loop(999, 999, 25, 35, 45, 55, 6, 6)
+    found = timing(rows, EOS, in_flight=2)
+    assert found == timing(rows[2:6], EOS)._replace(wall_ns=(25 + 35 + 45 + 55) * 1_000_000 / 2)  # type: ignore[union-attr]
+    assert found is not None
+    assert found.tpot_ns == pytest.approx((20 + 30 + 40 + 50) * 1e6 / 40)
+    assert tokens_per_s([found]) == pytest.approx(44 / 0.080)
+
+
+def test_a_loop_too_short_to_be_steady_has_no_timing() -> None:
+    assert timing(of_loop(10, 10, 10, 10), EOS, in_flight=2) is None
+
+
+def test_throughput_of_a_loop_is_that_of_its_slots() -> None:
+    """Two slots, requests of 10 and 30 ms in turn: in a long run, 2 x 11 tokens every 20 ms."""
+    found = timing(of_loop(*[10, 30] * 40), EOS, in_flight=2)
+    assert found is not None
+    assert tokens_per_s([found]) == pytest.approx(2 * 11 / 0.020, rel=0.01)

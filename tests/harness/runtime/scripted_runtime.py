@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ class Scripted(Session):
             rounds=tuple(rounds) if instrumented and k else None,
             steps=tuple(PlainStep(900, 1000) for _ in rounds) if instrumented and not k else None,
             finish_reason="length",
-            statement={"draft": k, "seed": request.sampling.seed},
+            statement={"draft": k, "seed": request.sampling.seed, "in_flight": request.in_flight},
         )
 
     def score(self, prompt: Prompt, continuation: Sequence[int], sampling: Sampling = GREEDY) -> list[TokenScore]:
@@ -172,6 +173,13 @@ class PerLaunch(PerRequest):
         if wanted is not None and engine.draft is not None and engine.draft.length == wanted:
             suffer("crash")
         return super().open(pair, engine)
+
+
+class Looping(PerRequest):
+    """A server: batches are requests in flight."""
+
+    name = "scripted-loop"
+    capabilities = replace(PerRequest.capabilities, max_batch_speculative=None, concurrency="closed-loop")
 
 
 class Absent(PerRequest):
