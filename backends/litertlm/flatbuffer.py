@@ -83,8 +83,8 @@ def _follow(data: Data, at: int) -> int:
 
 
 def _read(data: Data, at: int, format_: str) -> int:
-    if at < 0:
-        raise struct.error(f"an offset leads to {at}")
+    if not 0 <= at < len(data):
+        raise struct.error(f"an offset leads out of the data, to {at}")
     value: int
     (value,) = struct.unpack_from(format_, data, at)
     return value
