@@ -25,6 +25,8 @@ DYING = 1.0
 GRACE = 10.0
 """Seconds from SIGTERM to SIGKILL."""
 PORTS_TRIED = 4
+ANSWER = 2.0
+"""Seconds that one question about its health waits; it is asked again."""
 TETHER = Path(__file__).with_name("tether.py")
 
 
@@ -156,7 +158,7 @@ def _launch(
 
 def _wait_until_healthy(server: Server, health: str, within: float) -> None:
     deadline, pause, said = time.monotonic() + within, 0.02, "nothing"
-    with httpx.Client(trust_env=False, timeout=5.0) as client:
+    with httpx.Client(trust_env=False, timeout=ANSWER) as client:
         while (ended := server.ended()) is None:
             try:
                 answer = client.get(server.url + health)

@@ -18,6 +18,8 @@ def together(ask: Callable[[Asked], Answer], items: Sequence[Asked]) -> list[Ans
 
     Waits for all of them; then the first failure in the items' order is raised.
     """
+    if not items:
+        return []
     if len(items) == 1:
         return [ask(items[0])]
     start = threading.Barrier(len(items))

@@ -1,4 +1,4 @@
-"""One session over several launches, for runtimes whose arm is fixed at launch: each request goes to the launch it needs."""
+"""One session over several launches, for runtimes whose arm is fixed at launch."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -8,7 +8,7 @@ from results.records import Draft, Encoded, Generation, Prompt, Request, Samplin
 
 
 class Launches(Session):
-    """Leave the block of `stack` to end them all."""
+    """Each request goes to the launch it needs; leaving the block of `stack` ends them all."""
 
     def __init__(self, stack: ExitStack, launch: Callable[[Draft | None], AbstractContextManager[Session]]) -> None:
         """launch: a session of its own for an arm."""

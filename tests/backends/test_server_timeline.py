@@ -1,0 +1,81 @@
+"""Token ids per event become arrivals; a batch becomes requests side by side."""
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backends.server.timeline import Timeline
+from backends.server.together import together
+from results.records import Arrival
+
+CHUNKS = st.lists(st.lists(st.integers(0, 9), max_size=4), max_size=8)
+
+
+@given(CHUNKS)
+def test_new_tokens_and_all_so_far_give_the_same_arrivals(chunks: list[list[int]]) -> None:
+    new, whole, so_far = Timeline(100), Timeline(100), []
+    for step, chunk in enumerate(chunks):
+        so_far = [*so_far, *chunk]
+        new.add(100 + step, chunk)
+        whole.reach(100 + step, so_far)
+    assert new.ids == whole.ids == so_far
+    assert new.arrivals == whole.arrivals
+    assert [arrival.tokens for arrival in new.arrivals] == sorted({arrival.tokens for arrival in new.arrivals})
+    if so_far:
+        assert new.arrivals[0].tokens == new.n_prefill
+        assert new.arrivals[-1].tokens == len(so_far)
+
+
+def test_times_count_from_when_the_request_was_sent() -> None:
+    timeline = Timeline(1_000)
+    timeline.add(1_500, [])
+    timeline.add(2_000, [7, 8])
+    assert timeline.arrivals == (Arrival(1_000, 2),)
+
+
+def test_a_stream_that_takes_tokens_back_is_an_error() -> None:
+    timeline = Timeline(0)
+    timeline.reach(1, [1, 2])
+    with pytest.raises(RuntimeError, match="changed tokens"):
+        timeline.reach(2, [1, 3, 4])
+    with pytest.raises(RuntimeError, match="changed tokens"):
+        timeline.reach(2, [1])
+
+
+def test_an_answer_without_tokens_has_no_prefill() -> None:
+    with pytest.raises(RuntimeError, match="no token"):
+        _ = Timeline(0).n_prefill
+
+
+def test_requests_run_at_the_same_time_and_answer_in_order() -> None:
+    all_here = threading.Barrier(3)
+
+    def ask(item: int) -> int:
+        all_here.wait(5)  # passes only if all three are in flight
+        return item * 10
+
+    assert together(ask, [1, 2, 3]) == [10, 20, 30]
+
+
+def test_one_request_runs_in_the_calling_thread() -> None:
+    assert together(lambda _: threading.get_ident(), ["a"]) == [threading.get_ident()]
+
+
+def test_the_first_failure_is_raised_once_all_have_ended() -> None:
+    ended = []
+
+    def ask(item: int) -> int:
+        if item == 2:
+            raise RuntimeError("request 2")
+        ended.append(item)
+        return item
+
+    with pytest.raises(RuntimeError, match="request 2"):
+        together(ask, [1, 2, 3])
+    assert sorted(ended) == [1, 3]
+
+
+def test_no_request_gives_no_answer() -> None:
+    assert together(str, []) == []
