@@ -26,11 +26,11 @@ class Chunks:
         tokens: all so far, by the server's count; None: not told. A chunk that brings nothing new is none.
         """
         before = self._counts[-1] if self._counts else 0
-        if tokens is None:
-            if not text:
-                return
+        if tokens is None and text:
             self.counted = False
             tokens = before + 1
+        if tokens is None or not (self.counted or text):  # a count that comes after the text is told in the end
+            return
         if tokens > before:
             self._times.append(ns - self._sent)
             self._counts.append(tokens)

@@ -25,6 +25,7 @@ def test_uncounted_chunks_bring_one_token_each_and_the_last_one_the_rest() -> No
     chunks = Chunks(0)
     for ns, text in ((1, ""), (5, "a"), (7, "bcd"), (9, "e"), (10, "")):
         chunks.add(ns, text, None)
+    chunks.add(11, "", 9)
     assert chunks.arrivals(9) == (Arrival(5, 1), Arrival(7, 2), Arrival(9, 9))
     assert not chunks.counted
 

@@ -1,0 +1,60 @@
+"""Any OpenAI-compatible server, by its URL: two of them, one that drafts and one that does not.
+
+    -b openai -m MODEL -o openai.url=http://HOST:PORT -o openai.plain_url=http://HOST:PORT -o openai.draft_length=4
+
+docs/backends.md says what such a server does to a measurement. The parts are in `backends.openai_server`.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from backends.base import Availability, Backend, Capabilities, Session
+from backends.openai_server import places
+from results.records import EngineConfig, Pair
+
+METHODS = ("mtp", "draft-model", "eagle3", "prompt-lookup", "native-mtp")
+
+NOTES = (
+    "two running servers of the same model, one with drafts and one without: -o openai.url=…, -o openai.plain_url=…",
+    "how the server drafts, and how many tokens a round (-o openai.draft_length=…), is what its owner states",
+    "a server that reveals no counts of drafts makes a cell unverified; vLLM, SGLang and llama.cpp reveal them",
+    "prompts travel as text at their own length; the API key comes from OPENAI_API_KEY or the variable that "
+    "-o openai.key_env=… names",
+)
+
+
+class Adapter(Backend):
+    name = "openai"
+    title = "OpenAI-compatible server"
+    capabilities = Capabilities(
+        methods=METHODS,
+        max_batch_plain=None,
+        max_batch_speculative=None,
+        draft_change="per-launch",
+        reveals="nothing",
+        token_ids_in=False,
+        token_ids_out=False,
+        sampling=True,
+        scores=False,
+        formats=("served",),
+        concurrency="closed-loop",
+        notes=NOTES,
+    )
+
+    def probe(self) -> Availability:
+        try:
+            found = version("httpx")
+        except PackageNotFoundError:
+            return Availability(False, None, None, "httpx is not installed", "pip install httpx")
+        return Availability(True, f"httpx {found}", "remote", "", "-o openai.url=… -o openai.plain_url=…")
+
+    @contextmanager
+    def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:
+        """Attaches to the arm's server: nothing is started."""
+        place = places.place(pair, engine)
+        from backends.openai_server.session import attached
+
+        with attached(place, os.environ) as session:
+            yield session
