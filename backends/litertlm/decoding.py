@@ -24,11 +24,14 @@ class DecodingSession(Session):
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine, self._settings = engine, settings
+        begin = engine.bos_token_id
+        self._head = () if begin is None else (begin,)
+        """What the engine puts before every text."""
         self.facts = facts(engine, settings)
 
     def encode(self, text: str, *, chat: bool, thinking: bool) -> Encoded:
-        """The engine takes no token ids, so none are shown."""
-        raise NotImplementedError("LiteRT-LM takes text, not tokens")
+        """The engine's own tokens, for cutting texts to length: they cannot be sent, the text is."""
+        return Encoded(self._head, tuple(self._engine.tokenize(text)), ())
 
     def generate(self, prompts: Sequence[Prompt], request: Request) -> list[Generation]:
         """One prompt. An instrumented call of the speculative arm brings `counts`."""
@@ -70,7 +73,7 @@ class DecodingSession(Session):
         text = prompts[0].text
         if text is None:
             raise ValueError(f"LiteRT-LM takes text, and prompt {prompts[0].key} has only token ids")
-        length = len(self._engine.tokenize(text)) + (self._engine.bos_token_id is not None)
+        length = len(self._head) + len(self._engine.tokenize(text))
         if length > room:  # where it overflows, the engine ends the text as if it had come to its end
             raise ValueError(
                 f"prompt {prompts[0].key} has {length} tokens; of {self._settings.context} the output leaves {room}"

@@ -116,11 +116,11 @@ class Conformance:
         print(f"{backend.title}: ran against {self.ran_against}, {dict(session.facts.versions)}")
 
     def test_a_text_is_encoded_as_a_whole_and_can_be_cut(self, backend: Backend, session: Session) -> None:
-        if not backend.capabilities.token_ids_in:
-            with pytest.raises(NotImplementedError):
-                session.encode(SHORT, chat=False, thinking=False)
+        try:
+            whole = session.encode(SHORT, chat=False, thinking=False)
+        except NotImplementedError:
+            assert not backend.capabilities.token_ids_in
             return
-        whole = session.encode(SHORT, chat=False, thinking=False)
         longer = session.encode(SHORT + SHORT, chat=False, thinking=False)
         assert whole.content
         assert len(longer.content) > len(whole.content)

@@ -59,6 +59,12 @@ def test_drafted_text_is_the_plain_text_and_three_in_five_drafts_are_accepted(se
     assert (rounds, accepted, drafted) == (340, 816, 1360)  # as the engine's one rate over all of them: 0.6
 
 
+def test_texts_are_tokenized_as_the_checkpoint_s_tokenizer_does(session: Session) -> None:
+    for line in map(json.loads, LINES):
+        encoded = session.encode(line["text"], chat=False, thinking=False)
+        assert (encoded.head, encoded.content, encoded.tail) == ((2,), tuple(line["prompt_ids"]), ())
+
+
 def test_what_the_engine_logs_when_it_is_destroyed_stays_in_the_log(session: Session, log: Path) -> None:
     one(session, PROMPTS[0], Request(96, DRAFT, capture="rounds"))
     assert "MTP Drafter - Success rate: 0.540323" in log.read_text()
