@@ -47,6 +47,8 @@ def _split(server: httpx.Client, text: str, start: int, end: int) -> Encoded:
     """start, end: of the content, in bytes of `text`."""
     whole, bare = (_tokens(server, text, special=special) for special in (True, False))
     ids, body = [token for token, _ in whole], [token for token, _ in bare]
+    if not body:
+        return Encoded(tuple(ids), (), ())
     first = next((i for i in range(len(ids) - len(body) + 1) if ids[i : i + len(body)] == body), None)
     if first is None:
         raise UsageError("the tokenizer splits a text otherwise once special tokens are added; prompts cannot be cut")
