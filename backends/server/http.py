@@ -72,40 +72,55 @@ def events(
     last: Callable[[Payload], bool] | None = None,
     parser: type[ServerSentEvents] | type[JsonLines] = ServerSentEvents,
 ) -> Iterator[Timed]:
-    """The events of a streamed POST, each with its time of arrival, up to the last one.
+    """The events of a streamed POST, each with its time of arrival, up to the last one; given once all have come.
 
     last: tells the event that completes the answer, which is yielded; without it, `[DONE]` is (and always ends).
     Raises RuntimeError on a refusal, on an error event, and where the stream ends before its last event.
     """
     what = f"POST {path}"
-    stream = parser()
-    try:
-        with to.stream("POST", path, json=body) as answer:
-            if answer.status_code != httpx.codes.OK:
-                answer.read()
-                raise RuntimeError(_blotted(to, refusal(what, answer.status_code, _blotted(to, answer.text))))
-            for now, event in _arriving(answer, stream):
-                if event.data == DONE:
-                    if last is None:
-                        return
-                    break
-                data = _payload(to, what, event)
-                yield Timed(now, data)
-                if last is not None and last(data):
-                    return
-    except httpx.TransportError as error:
-        raise RuntimeError(f"{what}: the connection broke ({type(error).__name__}: {error})") from error
+    arrived, broken = _recorded(to, path, body)
+    for now, event in _parsed(arrived, parser()):
+        if event.data == DONE:
+            if last is None:
+                return
+            break
+        data = _payload(to, what, event)
+        yield Timed(now, data)
+        if last is not None and last(data):
+            return
+    if broken is not None:
+        raise RuntimeError(f"{what}: the connection broke ({type(broken).__name__}: {broken})") from broken
     raise RuntimeError(f"{what}: the answer ended before its last event")
 
 
-def _arriving(answer: httpx.Response, stream: ServerSentEvents | JsonLines) -> Iterator[tuple[int, Event]]:
-    for chunk in answer.iter_bytes():
-        now = time.perf_counter_ns()
+def _recorded(
+    to: httpx.Client, path: str, body: Mapping[str, Any]
+) -> tuple[list[tuple[int, bytes]], httpx.TransportError | None]:
+    """The bytes of a streamed answer with their times, and what broke it off, if anything did.
+
+    Nothing is parsed while they come: on few cores that would take time from the engine, at every token.
+    """
+    arrived: list[tuple[int, bytes]] = []
+    try:
+        with to.stream("POST", path, json=body) as answer:
+            if answer.status_code != httpx.codes.OK:
+                said = _blotted(to, answer.read().decode("utf-8", "replace"))
+                raise RuntimeError(_blotted(to, refusal(f"POST {path}", answer.status_code, said)))
+            for chunk in answer.iter_bytes():
+                arrived.append((time.perf_counter_ns(), chunk))
+    except httpx.TransportError as error:
+        return arrived, error
+    return arrived, None
+
+
+def _parsed(arrived: list[tuple[int, bytes]], stream: ServerSentEvents | JsonLines) -> Iterator[tuple[int, Event]]:
+    """An event has the time of the chunk that completed it."""
+    for now, chunk in arrived:
         for event in stream.feed(chunk):
             yield now, event
-    now = time.perf_counter_ns()
-    for event in stream.end():
-        yield now, event
+    if arrived:
+        for event in stream.end():
+            yield arrived[-1][0], event
 
 
 def refusal(what: str, status: int, text: str) -> str:
