@@ -44,9 +44,8 @@ class ServerSession(Session):
         try:
             probe = self._asked(PROBE, Request(2))
         except (RuntimeError, ValueError) as error:
-            raise UsageError(
-                f"{where} serves {', '.join(served) or 'no model'}; asked for 2 tokens: {error}"
-            ) from error
+            serves = f" serves {', '.join(served)}" if served else ""
+            raise UsageError(f"{where}{serves}: asked for 2 tokens: {error}") from error
         self.facts = SessionFacts(
             versions={self.dialect if info else "server": str((info or {}).get(key, "unknown"))},
             device="remote",

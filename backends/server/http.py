@@ -19,6 +19,8 @@ Payload = dict[str, Any]
 
 DONE = "[DONE]"
 """OpenAI's last event."""
+IDLE = 2.0
+"""Seconds after which a connection is not used again: servers hang up after 5, and a request may cross that."""
 SILENCE = 600.0
 """Seconds without a byte after which an answer is given up."""
 
@@ -31,10 +33,14 @@ class Timed(NamedTuple):
     data: Payload
 
 
-def client(url: str, *, key_variable: str | None = None, silence: float = SILENCE) -> httpx.Client:
+def client(
+    url: str, *, key_variable: str | None = None, silence: float = SILENCE, keep_alive: bool = False
+) -> httpx.Client:
     """A client for the server at `url`; close it, or use it in a `with` block.
 
     key_variable: the environment variable with the API key; nothing else is taken from the environment (no proxies).
+    keep_alive: use a connection for more than one request. It saves a handshake, which counts where a server is far
+    away; but a server may close it at the very moment it is used again, as llama.cpp's does after every stream.
     Raises UsageError where that variable is not set, or holds what cannot be a key.
     """
     headers = {}
@@ -45,7 +51,7 @@ def client(url: str, *, key_variable: str | None = None, silence: float = SILENC
         if not (key.isascii() and key.isprintable()):  # httpx would quote it in its error
             raise UsageError(f"the environment variable {key_variable} holds characters that no API key can have")
         headers["Authorization"] = f"Bearer {key}"
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None if keep_alive else 0)
     timeout = httpx.Timeout(silence, connect=10.0)
     return httpx.Client(base_url=url, headers=headers, timeout=timeout, limits=limits, trust_env=False)
 

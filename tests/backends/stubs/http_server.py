@@ -1,6 +1,7 @@
 """The little that every protocol stub needs: a server in a thread, requests as JSON, answers as JSON or as a stream."""
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,12 +53,19 @@ class _Handler(BaseHTTPRequestHandler):
         """Silent: what a request says shall not stand in a log."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client may leave whenever it likes
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def serving(routes: Mapping[str, Route], port: int = 0) -> Iterator[str]:
     """Answers `{"GET /path": route}` on 127.0.0.1; gives its URL."""
     handler = type("Handler", (_Handler,), {"routes": routes})
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", port), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
