@@ -20,7 +20,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path == "/refuse":
+        if self.path == "/who":
+            self._answer(200, json.dumps({"port": self.client_address[1]}).encode())
+        elif self.path == "/refuse":
             self._answer(400, json.dumps({"error": {"message": "no such\nthing"}}).encode())
         elif self.path == "/echo":
             self._answer(200, json.dumps(asked).encode())

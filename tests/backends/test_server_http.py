@@ -84,3 +84,9 @@ def test_a_server_that_is_not_there_is_an_error() -> None:
 
 def test_answers_are_read_as_json(server: httpx.Client) -> None:
     assert http.post(server, "/echo", {"é": [1]}) == {"é": [1]}
+
+
+@pytest.mark.parametrize(("keep", "connections"), [(True, 1), (False, 3)])
+def test_a_connection_is_used_again_only_where_asked_for(server: httpx.Client, keep: bool, connections: int) -> None:
+    with http.client(str(server.base_url), keep_alive=keep) as client:
+        assert len({http.post(client, "/who", {})["port"] for _ in range(3)}) == connections
