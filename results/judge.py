@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from results import remarks
+from results import imported, remarks
 from results.certificate import EQUIVALENCE_ORDER, SAMPLING_ORDER, RunCertificate
+from results.errors import RunFileError
 from results.evidence import Evidence
 from results.group import Group
 from results.records import (
@@ -28,8 +29,13 @@ def judge(file: RunFile, *, confidence: float = 0.95) -> RunVerdict:
     groups = [Group(file, evidence, number, confidence) for number in numbers]
     stopped = file.stopped()
     ended = "interrupted" if file.state == "interrupted" else ""
-    judged = [(group, group.verdicts(stopped.get(group.number, ended))) for group in groups]
+    elsewhere = _imported(file)
+    judged = [
+        (group, group.verdicts(stopped.get(group.number, ended))) for group in groups if group.number not in elsewhere
+    ]
     every = [cell for _, cells in judged for cell in cells]
+    for number, benchmarks in elsewhere.items():
+        every += imported.verdicts(number, benchmarks, evidence.cells, confidence)
     return RunVerdict(
         run=_run_facts(file, evidence),
         cells=every,
@@ -37,6 +43,14 @@ def judge(file: RunFile, *, confidence: float = 0.95) -> RunVerdict:
         warnings=remarks.of_run(file.state, evidence, [(group.arms(SPECULATIVE), cells) for group, cells in judged]),
         certificate=_certificate(every),
     )
+
+
+def _imported(file: RunFile) -> dict[int, imported.Benchmarks]:
+    """What others measured, by group. Raises RunFileError, in one line, for what cannot be read."""
+    try:
+        return imported.read(file.manifest)
+    except ValueError as error:
+        raise RunFileError(f"{file.path}: what was imported cannot be read: {error}") from error
 
 
 def _certificate(cells: list[CellVerdict]) -> RunCertificate:
