@@ -141,7 +141,7 @@ def _flag(name: str, flag: str, value: Json) -> list[str]:
 
 
 def slots(options: Mapping[str, Json]) -> int:
-    """The option `parallel`: how many requests decode side by side; 1 where it is not set. Raises UsageError."""
+    """The option `parallel`: the least number of slots, for requests side by side; 1 by default. Raises UsageError."""
     value = options.get("parallel", 1)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UsageError(f"option llamacpp.parallel takes a number of slots, 1 or more, not {value!r}")

@@ -68,7 +68,8 @@ def program_of(options: Mapping[str, Json]) -> tuple[str, ...]:
 def opened(pair: Pair, engine: EngineConfig) -> Iterator[ServerSession]:
     """A session over a server of its own for `engine.draft`. Raises UsageError for what a user can mend."""
     draft, options = engine.draft, engine.options
-    program, flags, slots = program_of(options), arguments.flags(options), arguments.slots(options)
+    program, flags = program_of(options), arguments.flags(options)
+    slots = max(engine.max_batch, arguments.slots(options))
     if draft is not None:
         arguments.check_method(draft.method)
     target = gguf.read(pair.target)

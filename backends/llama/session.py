@@ -10,7 +10,7 @@ from backends.base import GREEDY, Session
 from backends.llama import asking, counters, scoring, text
 from backends.llama.counters import Counters
 from backends.server import http
-from backends.server.together import together
+from backends.server.together import at_once, together
 from results.errors import UsageError
 from results.records import (
     Arrival,
@@ -55,7 +55,7 @@ class ServerSession(Session):
         alone = request.draft is not None and len(rows) == 1
         try:
             before = self._counters() if alone else None
-            answers = together(lambda row: self._answer(row, request), rows)
+            answers = together(lambda row: self._answer(row, request), rows, request.in_flight)
             after = self._counters() if alone else None
             for answer in answers:
                 answer.lost_ids(self._whole)
@@ -90,10 +90,10 @@ class ServerSession(Session):
             raise ValueError(f"this llama-server was launched for {_arm(self._draft)}, not for {_arm(request.draft)}")
         if request.capture != "timing":
             raise ValueError("llama-server reveals no single rounds, so there is no instrumented pass")
-        if len(rows) > self._slots:
+        if (size := at_once(request, rows)) > self._slots:
             raise ValueError(
-                f"a batch of {len(rows)} needs as many slots, and this llama-server has {self._slots}; "
-                f"set -o llamacpp.parallel={len(rows)}"
+                f"a batch of {size} needs as many slots, and this llama-server has {self._slots}; "
+                f"set -o llamacpp.parallel={size}"
             )
         vocab, largest = self.facts.vocab_size, max(map(max, rows))
         if vocab is not None and largest >= vocab:

@@ -1,7 +1,7 @@
-"""A batch of a server: N requests in flight at once, one thread each.
+"""A batch of a server: N requests in flight, one thread each.
 
-Every request has its own clock, from when it was itself sent. All are sent together and none follows when one ends, so
-the last of them run with fewer beside them; a steady state is the caller's business.
+Every request has its own clock, from when it was itself sent. In a closed loop the next is sent as one ends, so that N
+are in flight until none is left to send; which of them then count is for whoever judges (`results.metrics.steady`).
 """
 
 import threading
@@ -9,25 +9,32 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from results.records import Request
+
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 
-def together(ask: Callable[[Asked], Answer], items: Sequence[Asked]) -> list[Answer]:
-    """`ask` for every item at once; answers in the items' order. One item is asked in the calling thread.
+def at_once(request: Request, items: Sequence[object]) -> int:
+    """How many of these are decoded side by side."""
+    return min(len(items), request.in_flight or len(items))
 
-    Waits for all of them; then the first failure in the items' order is raised.
+
+def together(ask: Callable[[Asked], Answer], items: Sequence[Asked], in_flight: int | None = None) -> list[Answer]:
+    """`ask` for every item, in their order, `in_flight` at a time (None: all at once); answers in the items' order.
+
+    One item is asked in the calling thread. Waits for all; then the first failure in their order is raised.
     """
-    if not items:
-        return []
     if len(items) == 1:
         return [ask(items[0])]
-    start = threading.Barrier(len(items))
+    slots = min(len(items), in_flight or len(items))
+    start = threading.Barrier(max(slots, 1))
 
-    def one(item: Asked) -> Answer:
-        start.wait()
-        return ask(item)
+    def one(place: int) -> Answer:
+        if place < slots:
+            start.wait()
+        return ask(items[place])
 
-    with ThreadPoolExecutor(len(items), thread_name_prefix="request") as pool:
-        futures = [pool.submit(one, item) for item in items]
+    with ThreadPoolExecutor(max(slots, 1), thread_name_prefix="request") as pool:
+        futures = [pool.submit(one, place) for place in range(len(items))]
     return [future.result() for future in futures]

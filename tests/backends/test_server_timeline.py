@@ -1,6 +1,7 @@
 """Token ids per event become arrivals; a batch becomes requests side by side."""
 
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -79,3 +80,23 @@ def test_the_first_failure_is_raised_once_all_have_ended() -> None:
 
 def test_no_request_gives_no_answer() -> None:
     assert together(str, []) == []
+
+
+def test_a_closed_loop_keeps_so_many_in_flight_and_sends_in_order() -> None:
+    flying, most, sent = 0, 0, []
+    lock = threading.Lock()
+
+    def ask(item: int) -> int:
+        nonlocal flying, most
+        with lock:
+            flying, most = flying + 1, max(most, flying + 1)
+            sent.append(item)
+        time.sleep(0.02)
+        with lock:
+            flying -= 1
+        return -item
+
+    assert together(ask, [*range(12)], in_flight=3) == [-item for item in range(12)]
+    assert most == 3
+    assert sorted(sent[:3]) == [0, 1, 2]
+    assert all(abs(item - place) < 3 for place, item in enumerate(sent))
