@@ -51,6 +51,9 @@ MEMORY = ("kv_cache_memory_bytes", "gpu_memory_utilization", "num_gpu_blocks_ove
 CPU_CACHE_GIB = 1
 """Of keys and values on a CPU, unless the user says otherwise; vLLM would take 92 % of all memory for each server."""
 
+SEQUENCES = 128
+"""Requests that every vLLM keeps in flight at once by itself; the rest would wait."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-zA-Z0-9_]+)*")
 
 
@@ -77,6 +80,8 @@ def arguments(
     if engine.max_context is not None and "max_model_len" not in given:
         # scoring the last token of the longest output takes one token more
         found.append(f"--max-model-len={min(engine.max_context + 1, limit or engine.max_context + 1)}")
+    if engine.max_batch > SEQUENCES and "max_num_seqs" not in given:
+        found.append(f"--max-num-seqs={engine.max_batch}")
     if engine.trust_remote_code:
         found.append("--trust-remote-code")
     if cpu:  # compiling takes minutes and a C++ compiler
@@ -154,6 +159,8 @@ def _options(given: Mapping[str, Json], *, trusted: bool) -> Iterator[str]:
         if not _NAME.fullmatch(name):
             raise UsageError(f"vllm.{name} is no option's name; write it as in vllm.tensor_parallel_size")
         root = name.partition(".")[0]
+        if "speculative_config".startswith(root):
+            raise UsageError(f"option vllm.{name}: write it as a table, vllm.speculative_config = {{KEY = VALUE}}")
         # its parser completes abbreviations
         if owned := next((each for each in OWNED if each == root or each.startswith(root)), None):
             raise UsageError(f"option vllm.{name} is not yours to set: {OWNED[owned]}")
