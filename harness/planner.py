@@ -57,7 +57,7 @@ def make_plan(sweep: Sweep, candidates: Sequence[Candidate]) -> Plan:
             if why is not None:
                 skipped.append(placed)
                 continue
-            fixed = None if able.draft_change == "per-request" else cell.draft
+            fixed = cell.draft if able.draft_change == "per-launch" else None
             key = (candidate.backend, pair.name, fixed)
             if key not in engines:
                 config = _engine_config(sweep, candidate, fixed)
@@ -166,12 +166,15 @@ def _impossible(cell: Cell, candidate: Candidate) -> str | None:
     if largest is not None and cell.batch_size > largest:
         kind = "decodes" if cell.draft is None else "drafts"
         return f"{cell.backend} {kind} at batch sizes up to {largest}, not {cell.batch_size}"
+    if cell.draft is not None and candidate.draft_lengths == ():
+        return f"{pair.name} holds no drafter for {cell.backend}"
     if cell.draft is not None and candidate.draft_lengths and cell.draft.length not in candidate.draft_lengths:
         fixed = " or ".join(map(str, candidate.draft_lengths))
         return (
             f"{cell.backend} drafts {fixed} tokens a round with {pair.name}, not {cell.draft.length}: fixed in its file"
         )
-    if cell.draft is not None and cell.draft.method in NEEDS_ASSISTANT and pair.assistant is None:
+    inside = bool(candidate.draft_lengths)  # the drafter is a part of the target's own file
+    if cell.draft is not None and cell.draft.method in NEEDS_ASSISTANT and pair.assistant is None and not inside:
         return f"{pair.name} names no assistant to draft by {cell.draft.method}: write TARGET:ASSISTANT"
     return None
 

@@ -152,10 +152,11 @@ def fewer_passes(arm: Arm) -> str | None:
 
 
 def bursts(arm: Arm) -> str | None:
-    """Its tokens arrive several at a time."""
+    """Its tokens arrive several at a time, where the runtime says how many."""
     timings = arm.evidence.rows.timings
-    chunks = np.maximum(timings.chunks[arm.rows] - 1, 0).sum()
-    tokens = timings.decode_tokens[arm.rows].sum()
+    counted = arm.rows[timings.uncounted[arm.rows] == 0]
+    chunks = np.maximum(timings.chunks[counted] - 1, 0).sum()
+    tokens = timings.decode_tokens[counted].sum()
     if tokens <= PLAIN_CHUNK * chunks:
         return None
     return f"{tokens} tokens after the first chunk came in {chunks} chunks, {tokens / chunks:.1f} at a time"

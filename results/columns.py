@@ -216,6 +216,7 @@ def _rows(
         alike = np.isin(launch, [launch_id for launch_id in launches if ends.get(launch_id, ()) == eos])
         known = alike & (lengths > 0)
         natural[known] = natural_lengths(tokens, lengths, eos)[known]
+    text_only = np.array([blob is None for blob in ids], dtype=np.bool_)
     chunks = np.array([len(blob) // 16 for blob in arrivals], dtype=np.int64)
     times, so_far = np.frombuffer(b"".join(arrivals), dtype="<i8").reshape(-1, 2).T
     arrived = np.zeros(len(chunks), dtype=np.int64)
@@ -227,7 +228,7 @@ def _rows(
         arrived=arrived,
         output=np.array([distinct.setdefault(each, len(distinct)) for each in given], dtype=np.int64),
         distinct_4grams=distinct_4grams(tokens, lengths, natural),
-        timings=row_timings(times, so_far, chunks, natural),
+        timings=row_timings(times, so_far, chunks, natural, text_only),
     )
 
 

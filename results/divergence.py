@@ -53,11 +53,18 @@ def of_ids(
 
 
 def of_text(arm: Arm, row: int, references: Sequence[int], text_of: TextOf) -> Divergence | None:
-    """Where a runtime gives no ids: texts are compared, and a position counts characters."""
+    """Where a runtime gives no ids: texts are compared, and a position counts characters.
+
+    What a round emitted beyond the asked length cannot be cut off without ids: where both outputs reach that length,
+    they are compared as far as both go.
+    """
+    tokens, limit = arm.evidence.rows.n_tokens, arm.cell.output_tokens
     texts = [text_of(other) for other in references]
     text = text_of(row)
-    if text in texts:
-        return None
+    for reference, other in zip(references, texts, strict=True):
+        at_limit = tokens[row] >= limit and tokens[reference] >= limit
+        if text == other or (at_limit and _common_text(text, other) == min(len(text), len(other))):
+            return None
     nearest = max(texts, key=lambda other: _common_text(text, other))
     prompt = arm.evidence.prompts[int(arm.evidence.rows.prompt[row])]
     position = _common_text(text, nearest)

@@ -33,9 +33,11 @@ class RowTimings:
     e2e_ns: Ints
     """Request sent -> the chunk that holds the natural end."""
     decode_ns: Ints
-    """First chunk -> the chunk that holds the natural end."""
+    """First chunk -> the chunk that holds the natural end; from the end of the prefill where chunks are uncounted."""
     decode_tokens: Ints
-    """Tokens after the first chunk."""
+    """Tokens after the first chunk; all of them where chunks are uncounted."""
+    uncounted: Ints
+    """1 where the runtime does not say how many tokens a chunk brings (`results.records.Arrival`), else 0."""
 
 
 class Timing(NamedTuple):
@@ -54,7 +56,7 @@ class Timing(NamedTuple):
     tokens: int
     """All rows together."""
     gaps: int
-    """Sum over rows of the gaps between chunks."""
+    """Sum over rows of the gaps between chunks; where chunks are uncounted, that before the first one included."""
 
     @property
     def tpot_ns(self) -> float | None:
@@ -97,14 +99,19 @@ def natural_lengths(ids: Ints, lengths: Ints, eos: Sequence[int]) -> Ints:
     return natural
 
 
-def row_timings(times: Ints, tokens: Ints, arrivals: Ints, natural: Ints) -> RowTimings:
+def row_timings(times: Ints, tokens: Ints, arrivals: Ints, natural: Ints, text_only: NDArray[np.bool_]) -> RowTimings:
     """Timings of each generation from its arrivals.
 
-    times, tokens: (total,), when each chunk came and how many tokens there were by then; arrivals, natural:
-    (generations,), how many chunks each generation has, and where it ends. Chunks without a new token are no chunks.
+    times, tokens: (total,), when each chunk came and how many tokens there were by then; arrivals, natural, text_only:
+    (generations,), how many chunks each generation has, where it ends, and whether it has no token ids. Chunks without
+    a new token are no chunks.
     """
     rows = len(arrivals)
     owner = np.repeat(np.arange(rows), arrivals)
+    begun, uncounted = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.bool_)
+    opening = (np.cumsum(arrivals) - arrivals)[arrivals > 0]
+    begun[arrivals > 0], uncounted[arrivals > 0] = times[opening], tokens[opening] == 0
+    uncounted &= text_only
     before = np.where(owner == np.roll(owner, 1), np.roll(tokens, 1), 0)
     if len(before):
         before[0] = 0
@@ -127,8 +134,9 @@ def row_timings(times: Ints, tokens: Ints, arrivals: Ints, natural: Ints) -> Row
         tokens=spread(end),
         ttft_ns=spread(times[first]),
         e2e_ns=spread(times[last]),
-        decode_ns=spread(times[last] - times[first]),
-        decode_tokens=spread(np.maximum(end - tokens[first], 0)),
+        decode_ns=spread(times[last] - np.where(uncounted[some], begun[some], times[first])),
+        decode_tokens=spread(np.where(uncounted[some], end, np.maximum(end - tokens[first], 0))),
+        uncounted=uncounted.astype(np.int64),
     )
 
 
@@ -172,7 +180,7 @@ def trial_timings(rows: RowTimings, row: Ints, trial: Ints, slots: Ints) -> list
         total(rows.decode_tokens, timed).astype(np.int64).tolist(),
         wall.tolist(),
         total(rows.tokens, seen).astype(np.int64).tolist(),
-        total(rows.chunks - 1, timed).astype(np.int64).tolist(),
+        total(rows.chunks - 1 + rows.uncounted, timed).astype(np.int64).tolist(),
         strict=True,
     )
     return [Timing(*values) if n else None for n, *values in columns]
@@ -195,6 +203,7 @@ def timing(generations: Sequence[Generation], eos: Sequence[int], in_flight: int
         np.array([a.tokens for a in arrivals], dtype=np.int64),
         np.array([len(g.arrivals) for g in generations], dtype=np.int64),
         natural,
+        np.array([g.token_ids is None for g in generations], dtype=np.bool_),
     )
     places = np.arange(len(generations))
     return trial_timings(rows, places, np.zeros_like(places), np.array([in_flight or 0]))[0]

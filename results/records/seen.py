@@ -11,7 +11,12 @@ FinishReason = Literal["length", "stop", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A chunk reached the caller."""
+    """A chunk reached the caller.
+
+    A runtime that gives no token ids, and does not say how many tokens a chunk brings, may begin with the end of the
+    prefill, at 0 tokens: every token was decoded after it, those of the first chunk too. The counts that follow are the
+    fewest that can have come, one a chunk, and only the last is exact.
+    """
 
     ns: int
     """Nanoseconds since the request was sent."""

@@ -345,6 +345,27 @@ def test_texts_that_are_equal_are_text_only_and_never_identical(tmp_path: Path) 
     )  # fmt: skip
 
 
+def test_text_beyond_the_asked_length_is_not_compared(tmp_path: Path) -> None:
+    def longer(call: Call, seen: Generation) -> Generation:
+        return replace(seen, token_ids=None, text="a red fox" if call.k else "a red")
+
+    told = unscored(tmp_path, replace(QUIET, spoil=longer))
+    assert (told.verdict, told.identical, told.divergences) == ("text-only", 2, ())
+
+
+def test_text_that_goes_on_where_the_plain_one_has_ended_differs(tmp_path: Path) -> None:
+    def ended(call: Call, seen: Generation) -> Generation:
+        text = replace(seen, token_ids=None, text="a red fox" if call.k else "a red")
+        if call.k:
+            return text
+        last = replace(seen.arrivals[-1], tokens=seen.n_tokens - 1)
+        return replace(text, n_tokens=seen.n_tokens - 1, arrivals=(*seen.arrivals[:-1], last))
+
+    told = unscored(tmp_path, replace(QUIET, spoil=ended))
+    assert told.identical == 0
+    assert {each.position for each in told.divergences} == {5}
+
+
 def test_texts_that_differ_are_counted_and_shown(tmp_path: Path) -> None:
     told = unscored(
         tmp_path, replace(QUIET, spoil=as_text(lambda call: "a red fox" if call.k and not call.unit else "a rod"))

@@ -1,5 +1,7 @@
 """Latencies and lengths, against figures worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -61,6 +63,19 @@ def test_a_chunk_without_a_new_token_is_no_chunk() -> None:
     assert (found.ttft_ns, found.tpot_ns, found.gaps) == (20 * MS, 30 * MS, 1)
 
 
+def test_where_chunks_are_uncounted_all_tokens_were_decoded_after_the_prefill() -> None:
+    uncounted = Generation(
+        10, None, "text", tuple(Arrival(ms * MS, n) for ms, n in ((20, 0), (30, 1), (40, 2), (70, 10)))
+    )
+    found = timed(uncounted)
+    assert (found.ttft_ns, found.decode_ns, found.decode_tokens) == (30 * MS, 50 * MS, 10)
+    assert found.tpot_ns == 5 * MS
+    assert found.inter_chunk_ns == 50 * MS / 3
+    assert found.e2e_ns == 70 * MS
+    with_ids = replace(uncounted, token_ids=(5,) * 10)
+    assert timed(with_ids).tpot_ns == 40 * MS / 9
+
+
 def test_nothing_that_arrived_gives_no_timing() -> None:
     assert timing([Generation(3, (5, 6, 7), None, ())], EOS) is None
 
@@ -112,6 +127,7 @@ def test_many_rows_at_once_are_timed_like_each_alone(gaps: list[list[tuple[int, 
         np.concatenate([one[:, 1] for one in rows] or [np.empty(0, np.int64)]),
         np.array([len(one) for one in rows], dtype=np.int64),
         np.full(len(rows), natural),
+        np.zeros(len(rows), dtype=np.bool_),
     )
     for i, one in enumerate(rows):
         chunks, so_far = [], 0

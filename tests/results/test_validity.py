@@ -174,6 +174,16 @@ BROKEN: dict[str, tuple[World, str]] = {
 }
 
 
+def test_a_baseline_whose_chunks_are_uncounted_comes_in_no_bursts(tmp_path: Path) -> None:
+    def as_text(call: Call, seen: Generation) -> Generation:
+        last = seen.arrivals[-1]
+        few = (Arrival(1, 0), Arrival(last.ns // 2, 1), last)
+        return replace(seen, token_ids=None, text="the same", arrivals=few, steps=None)
+
+    found = cell(tmp_path, World(spoil=as_text))
+    assert (found.status, found.reason) == ("ok", "")
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_contradicting_evidence_makes_a_cell_invalid(tmp_path: Path, name: str) -> None:
     world, reason = BROKEN[name]
