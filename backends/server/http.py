@@ -65,6 +65,11 @@ def get_json(to: httpx.Client, path: str) -> Payload:
     return _json(to, f"GET {path}", get(to, path))
 
 
+def act(to: httpx.Client, path: str) -> str:
+    """What a POST without a body answers. Raises RuntimeError."""
+    return _asked(to, "POST", path, None).text
+
+
 def post(to: httpx.Client, path: str, body: Mapping[str, Any]) -> Payload:
     """The JSON object that the server answers. Raises RuntimeError."""
     return _json(to, f"POST {path}", _asked(to, "POST", path, body).text)
