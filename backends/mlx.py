@@ -22,6 +22,7 @@ ADVICE = "mtpbench env create mlx"
 
 NOTES = (
     "drafts are accepted where the target's own choice equals them, so sampled MTP is exact too",
+    "top-p is taken before the temperature, unlike in most other runtimes; scores follow that order",
     "one row at a time: a batch of Gemma 4 accepts what its least lucky row accepts, which mixes the rows",
     "a small draft model is not offered: mlx-lm's greedy output leaves the plain one once a sliding window rotates "
     "(ml-explore/mlx-lm#1423)",

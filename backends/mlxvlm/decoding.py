@@ -15,8 +15,9 @@ from mlx_vlm.speculative.utils import speculative_stats_since, speculative_stats
 from backends.base import GREEDY, Session
 from backends.hf import encoding  # needs Transformers' tokenizers only, no PyTorch
 from backends.mlxvlm import scoring
+from backends.mlxvlm.bursts import Recorded, Responses, arrivals, checked
 from backends.mlxvlm.loading import Model, Models
-from backends.mlxvlm.watching import Recorded, Responses, Steps, arrivals, checked
+from backends.mlxvlm.watching import Steps
 from results.errors import UsageError
 from results.records import Encoded, Generation, Json, Prompt, Request, Round, Sampling, TokenScore
 
@@ -108,8 +109,9 @@ class DecodingSession(Session):
     def _arguments(self, request: Request) -> tuple[dict[str, Any], dict[str, Json]]:
         """For `stream_generate`, all said explicitly: what is left out comes from the checkpoint. And for the record.
 
-        A seed is always given above temperature 0: only with one are draws tied to positions, and only that sampler
-        truncates after the temperature, whether it decodes alone or verifies drafts.
+        Above temperature 0 MLX's own generator is seeded, which drives the target and, from the same state, the
+        drafter: their draws then agree more often. With `seed=` in the call mlx-vlm would take another sampler, whose
+        draws are tied to positions, and accept half as many drafts.
         """
         sampling = request.sampling
         arguments: dict[str, Any] = {"max_tokens": request.max_new_tokens, "temperature": float(sampling.temperature)}
@@ -117,8 +119,8 @@ class DecodingSession(Session):
         seen: dict[str, Json] = {}
         if sampling.temperature > 0:
             seed = int.from_bytes(os.urandom(4)) if sampling.seed is None else sampling.seed
-            arguments["seed"] = seen["seed"] = seed
-            mx.random.seed(seed)  # what the drafter draws
+            mx.random.seed(seed)
+            seen["seed"] = seed
         if (step := self._models.options.prefill_step_size) is not None:
             arguments["prefill_step_size"] = step
         if request.draft is not None:

@@ -40,15 +40,15 @@ def _scored(logits: mx.array, chosen: mx.array, sampling: Sampling, first: int) 
 
 
 def as_sampled(logits: mx.array, sampling: Sampling) -> mx.array:
-    """Temperature and truncation by mlx-vlm's own functions, in the order of its seeded sampler."""
+    """Truncation and temperature by mlx-vlm's own functions, in its order: top-p goes before the temperature."""
     if sampling.temperature == 0:
         return logits
-    if sampling.top_k is not None:
-        logits = apply_top_k(logits, sampling.top_k)
-    logits = logits / sampling.temperature
+    log_p = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
     if sampling.top_p is not None and sampling.top_p < 1:
-        logits = apply_top_p(logits - mx.logsumexp(logits, axis=-1, keepdims=True), sampling.top_p)
-    return logits
+        log_p = apply_top_p(log_p, sampling.top_p)
+    if sampling.top_k is not None:
+        log_p = apply_top_k(log_p, sampling.top_k)
+    return log_p / sampling.temperature
 
 
 def _mass_above(asked: mx.array, p: mx.array, chosen: mx.array) -> mx.array:
