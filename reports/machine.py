@@ -7,7 +7,18 @@ from reports.text import clean, count, moment, size
 
 _DEEP = 6
 """Levels of nesting that are still told apart."""
-_TELLING = ("python", "torch", "transformers")
+_TELLING = (
+    "torch",
+    "transformers",
+    "xllamacpp",
+    "llama.cpp",
+    "mlx",
+    "mlx-vlm",
+    "litert-lm-api",
+    "vllm",
+    "sglang",
+    "ollama",
+)
 
 
 def facts(value: object, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -58,9 +69,10 @@ def summary(run: Mapping[str, Any]) -> str:
 
 def _stacks(stated: object) -> Iterator[str]:
     """The packages that make a runtime's speed, as its worker stated them."""
-    for stack in stated.values() if isinstance(stated, Mapping) else ():
-        found = versions(stack)
-        yield ", ".join(f"{name} {found[name]}" for name in _TELLING if name in found)
+    stacks = {name: versions(stack) for name, stack in stated.items()} if isinstance(stated, Mapping) else {}
+    pythons = list(dict.fromkeys(found["python"] for found in stacks.values() if "python" in found))
+    told = [f"{name} {found[name]}" for found in stacks.values() for name in _TELLING if name in found]
+    yield ", ".join([*(f"python {version}" for version in pythons), *dict.fromkeys(told)])
 
 
 def versions(packages: object) -> dict[str, str]:

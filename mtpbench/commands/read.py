@@ -1,4 +1,4 @@
-"""Commands that read run files: show, report, compare, export, runs. None of them needs a runtime or hardware."""
+"""Commands that read run files, and the one that imports others' figures. None needs a runtime or hardware."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +32,22 @@ def show(file: RunFileArgument, as_json: JsonOption = False) -> None:
     with RunFile.open(file) as run:
         verdict = judge(run)
     present(verdict, as_json, show_table)
+
+
+def import_(
+    plain: Annotated[Path, typer.Argument(help="CSV of AI Edge Gallery's benchmark without MTP.", show_default=False)],
+    mtp: Annotated[Path, typer.Argument(help="The same with MTP.", show_default=False)],
+    draft_length: Annotated[int, typer.Option("-k", help="Tokens drafted a round: fixed in the model's bundle.")],
+    device: Annotated[str, typer.Option("--device", help="The phone, in your words.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The run file to write.")] = Path("phone.sqlite"),
+) -> None:
+    """Make a run file of a phone's benchmarks: AI Edge Gallery's CSV, without and with MTP as you state it.
+
+    Imported figures stand in the same tables and reports, marked as imported; they are never ranked.
+    """
+    from harness.edge_gallery import import_csv
+
+    print(import_csv(plain, mtp, output, draft_length=draft_length, device=device))
 
 
 def report(
@@ -98,3 +114,4 @@ def register(app: typer.Typer) -> None:
     """Add the group to the app."""
     for command in (show, report, compare, export, runs):
         app.command(rich_help_panel="Read")(command)
+    app.command("import", rich_help_panel="Read")(import_)

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from harness.edge_gallery import import_csv, read
+from mtpbench.cli import run
 from reports.table import show
 from results.errors import UsageError
 from results.judge import judge
@@ -34,6 +35,21 @@ def imported(folder: Path, plain: Path, mtp: Path) -> RunVerdict:
     with RunFile.open(path) as file:
         assert file.state == "finished"
         return judge(file)
+
+
+def test_the_command_writes_a_run_file_that_show_and_report_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, mtp = saved(tmp_path, "plain.csv", HEADER, CPU), saved(tmp_path, "mtp.csv", HEADER, FASTER_CPU)
+    out = tmp_path / "phone.sqlite"
+    asked = ["import", str(plain), str(mtp), "-k", "4", "--device", "Galaxy S26 Ultra", "-o", str(out)]
+    assert run(asked) == 0
+    assert run(["show", str(out)]) == 0
+    assert "IMPORTED" in capsys.readouterr().out
+    assert run(["report", str(out), "-o", str(tmp_path / "report.html")]) == 0
+    assert run(asked) == 2
+    assert "exists" in capsys.readouterr().err
+    assert run([*asked[:-1], str(tmp_path / "other.sqlite"), "--device", "x", "-k", "0"]) == 2
 
 
 def test_two_accelerators_become_two_imported_cells(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -239,3 +240,29 @@ def test_time_left_follows_from_the_blocks_so_far_and_the_budget() -> None:
     stop, group = rule(time.monotonic() + 5, repeats=2, time_budget=5)
     stop.block_done(group, first_visit=True, seconds=8.0)
     assert stop.seconds_left() == pytest.approx(5, abs=0.5)
+
+
+# ------------------------------------------------------------------------------------------------- candidates
+
+
+def candidate(**known: object) -> Candidate:
+    return Candidate(**{"backend": "transformers", "able": ABLE, "pair": PAIR, **known})  # type: ignore[arg-type]
+
+
+def test_a_pair_that_a_runtime_cannot_load_is_put_aside_and_the_others_are_measured() -> None:
+    made = make_plan(Sweep(draft_lengths=(2,)), [candidate(misfit="no such file"), candidate()])
+    assert len(made.groups) == 1
+    assert {cell.skipped for cell in made.skipped} == {"no such file"}
+
+
+def test_draft_lengths_that_are_fixed_in_a_file_are_measured_and_the_others_put_aside() -> None:
+    able = replace(ABLE, draft_change="baked-in")
+    inside = Pair("bundle", "t.litertlm", None)
+    made = make_plan(Sweep(draft_lengths=(2, 4)), [candidate(able=able, pair=inside, draft_lengths=(4,))])
+    (group,) = made.groups
+    assert [arm.label for arm in group.speculative] == ["mtp k=4"]
+    assert len(made.engines) == 1
+    (aside,) = made.skipped
+    assert aside.skipped == "transformers drafts 4 tokens a round with bundle, not 2: fixed in its file"
+    with pytest.raises(UsageError, match="bundle holds no drafter for transformers"):
+        make_plan(Sweep(draft_lengths=(2,)), [candidate(pair=inside, draft_lengths=())])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from results.errors import UsageError
-from workloads.pairs import PAIRS, find, resolve
+from workloads.pairs import PAIRS, find, fitting, resolve
 
 
 def model_folder(path: Path) -> Path:
@@ -109,3 +109,41 @@ def test_a_folder_or_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         resolve(str(tmp_path))
     with pytest.raises(UsageError, match="is no model: expected a folder"):
         resolve(f"google/gemma-4-E2B-it:{tmp_path / 'notes.txt'}")
+
+
+# ---------------------------------------------------------------------------------------------------------- formats
+
+
+def test_a_runtime_gets_the_demo_pair_in_its_own_format() -> None:
+    for formats, files in (
+        (("hf",), ("target", "assistant")),
+        (("gguf",), ("target-f32.gguf", "drafter-f32.gguf")),
+        (("litertlm",), ("demo.litertlm", "demo.litertlm")),
+    ):
+        pair, why = fitting("demo", formats)  # type: ignore[arg-type]
+        assert why is None
+        assert pair.name == "demo"
+        assert (Path(pair.target).name, Path(str(pair.assistant)).name) == files
+        assert Path(pair.target).exists()
+
+
+def test_a_pair_that_has_no_file_of_that_format_says_what_to_name(tmp_path: Path) -> None:
+    target, drafter = tmp_path / "t.gguf", tmp_path / "d.gguf"
+    for path in (target, drafter):
+        path.touch()
+    assert fitting(f"{target}:{drafter}", ("gguf",)) == (resolve(f"{target}:{drafter}"), None)
+    _, why = fitting(f"{target}:{drafter}", ("hf",))
+    assert why is not None and "it loads hf, and" in why and why.endswith("is gguf")
+    _, why = fitting("E2B", ("gguf",))
+    assert why is not None and "name the files of gemma-4-E2B themselves" in why
+
+
+def test_formats_that_only_a_checkout_has_are_missed_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_file", lambda path: False)
+    _, why = fitting("demo", ("gguf",))
+    assert why == "the gguf files of demo are in the repository, not in the installed package"
+
+
+def test_a_served_model_is_named_as_its_server_does() -> None:
+    pair, why = fitting("gemma4:e2b", ("served",))
+    assert (pair.name, pair.target, pair.assistant, why) == ("gemma4:e2b", "gemma4:e2b", None, None)
