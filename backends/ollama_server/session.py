@@ -31,10 +31,10 @@ class OllamaSession(Session):
     def __init__(self, client: httpx.Client, place: Place, source: log.Log | None, threads: int | None) -> None:
         """source: the server's log, where it is known. Raises UsageError where the server has no such tag."""
         self._client, self._place, self._log, self._threads = client, place, source, threads
-        self._loaded: tuple[str, int] | None = None
+        self._last: tuple[str, int] | None = None
         """(tag, draft length) of the last request; other clients may have changed it since."""
-        self._seen: set[str] = set()
-        """Prompts since the model was loaded."""
+        self._runners: dict[str, tuple[int, frozenset[str]]] = {}
+        """Tag -> its draft length, and the prompts since it was loaded with that."""
         version = self._version()
         shown = {tag: self._show(tag) for tag in dict.fromkeys((place.model, place.plain_model)) if tag is not None}
         details = shown[place.model].get("details") or {}
@@ -74,19 +74,19 @@ class OllamaSession(Session):
 
     def _settle(self, texts: Sequence[str], request: Request) -> None:
         """Have the arm's model loaded, warm, and with none of these prompts in its cache. Takes a load, untimed."""
-        arm = (asking.model(self._place, request.draft), request.draft.length if request.draft else 0)
-        again = bool(self._seen & {*texts})
-        if arm == self._loaded and not again:
-            self._seen.update(texts)
-            return
-        if again:
-            http.post(self._client, GENERATE, asking.unload(self._place, request.draft))
-        self._loaded, self._seen = None, set()
-        mark = self._log.mark() if self._log else 0
-        self._asked(DROPPED, Request(asking.DROPPED_TOKENS, request.draft))
-        if self._log is not None:  # its lines are not to be taken for those of the next request
-            log.wait(self._log, mark, drafted=request.draft is not None)
-        self._loaded, self._seen = arm, {*texts}
+        tag, length = asking.model(self._place, request.draft), request.draft.length if request.draft else 0
+        before, seen = self._runners.get(tag, (None, frozenset()))
+        again = before == length and bool(seen & {*texts})
+        if self._last != (tag, length) or again:
+            if again:
+                http.post(self._client, GENERATE, asking.unload(self._place, request.draft))
+            self._last = None
+            mark = self._log.mark() if self._log else 0
+            self._asked(DROPPED, Request(asking.DROPPED_TOKENS, request.draft))
+            if self._log is not None:  # its lines are not to be taken for those of the next request
+                log.wait(self._log, mark, drafted=request.draft is not None)
+        kept = seen if before == length and not again else frozenset()
+        self._last, self._runners[tag] = (tag, length), (length, kept | {*texts})
 
     def _one(self, prompt: Prompt, request: Request) -> Generation:
         return self._asked(prompt, request).generation(request.draft, None, self._place.context)
