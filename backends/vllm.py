@@ -34,7 +34,7 @@ ON_CPU = Environment(
     mend="backends.vllm_server.mend",
     notes=(
         "3.5 GB; x86-64 with AVX2, or aarch64",
-        "where pip finds no torch 2.13.0+cpu: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu",
+        "where pip finds no torch 2.13.0+cpu: set PIP_EXTRA_INDEX_URL to PyTorch's index of CPU wheels",
     ),
 )
 ON_GPU = Environment(
