@@ -69,6 +69,8 @@ class Capabilities:
     sampling: bool
     scores: bool
     """`Session.score` works."""
+    scores_sampling: bool = True
+    """... and gives probabilities under a temperature too."""
     captures: tuple[Capture, ...] = ("timing",)
     formats: tuple[ModelFormat, ...] = ("hf",)
     """Of the model files that it loads, the preferred one first."""

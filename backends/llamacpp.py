@@ -36,6 +36,7 @@ class Adapter(Backend):
         token_ids_out=True,
         sampling=True,
         scores=True,
+        scores_sampling=False,
         captures=("timing",),
         formats=("gguf",),
         concurrency="closed-loop",

@@ -42,9 +42,10 @@ def make_plan(sweep: Sweep, candidates: Sequence[Candidate]) -> Plan:
     skipped: list[Cell] = []
     for number, (candidate, every) in enumerate(_settings(sweep, candidates)):
         able, pair = candidate.able, candidate.pair
-        scores = able.scores and able.token_ids_in and able.token_ids_out
+        greedy = every[0].sampling.temperature == 0
+        scores = able.scores and able.token_ids_in and able.token_ids_out and (greedy or able.scores_sampling)
         # Where sampling is verified by scores, those of the plain arm are the negative control.
-        own_control = not sweep.speed and scores and every[0].sampling.temperature > 0
+        own_control = not sweep.speed and scores and not greedy
         cells = [cell for cell in every if not (own_control and cell.role == CONTROL)]
         reasons = [_impossible(cell, candidate) for cell in cells]
         alone = None not in [why for why, cell in zip(reasons, cells, strict=True) if cell.role == SPECULATIVE]

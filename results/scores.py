@@ -33,10 +33,12 @@ class Scored:
     def regret(self) -> Floats:
         """Best logit - chosen logit, at least 0; 0 too where the target chooses the token without showing a logit.
 
-        NaN: not known. Infinite: the token's logit is -inf, it could never be chosen.
+        Where a runtime shows log-probabilities and no logits, their difference is the same one. NaN: not known.
+        Infinite: the token's logit is -inf, it could never be chosen.
         """
+        logit, best, log_p, best_log_p = self.numbers[:, :4].T
         with np.errstate(all="ignore"):  # a stranger's file may hold any number
-            regret = np.maximum(self.numbers[:, 1] - self.numbers[:, 0], 0.0)
+            regret = np.maximum(np.where(np.isnan(logit), best_log_p - log_p, best - logit), 0.0)
         return np.where(np.isnan(regret) & (self.tokens == self.best), 0.0, regret)
 
 

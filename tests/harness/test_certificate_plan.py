@@ -150,3 +150,10 @@ def test_the_number_that_the_advice_names_is_the_smallest_that_is_enough() -> No
     check_size(plan({**asked, "repeats": 9}))
     with pytest.raises(UsageError, match="--draws 9 or more"):
         check_size(plan({**asked, "repeats": 8}))
+
+
+def test_a_runtime_that_scores_greedy_output_only_draws_its_sampled_controls() -> None:
+    greedy = only(plan({**VERIFY}, scores_sampling=False))
+    sampled = only(plan({**VERIFY, "temperature": [0.8]}, scores_sampling=False))
+    assert (greedy.scores, sampled.scores) == (True, False)
+    assert CONTROL in [arm.cell.role for arm in sampled.arms]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import scored
 from support.fake_run import Call, World
@@ -16,6 +17,7 @@ from support.scored import Logits, Replays, Spoil, by_logits, diverging, with_no
 
 from results.certificate import Control, Equivalence, Frequency, Regrets
 from results.records import BATCH_SHAPE, CERTIFICATE, CONTROL, PLAIN, Failure, Generation, Scoring, TokenScore, Trial
+from results.scores import Scored
 from results.store import RunWriter
 
 CODE, PROSE = "code/0.0", "prose/1.0"
@@ -459,3 +461,12 @@ def test_scores_of_anything_but_the_output_s_own_tokens_say_nothing(
     told = scoring_of(tmp_path, change)
     assert (told.verdict, counts(told)) == ("untested", (1, 0, 0, 0, 1))
     assert (told.max_regret, told.tolerance, told.scored) == (None, None, 0)
+
+
+def test_a_regret_of_log_probabilities_is_that_of_logits() -> None:
+    numbers = np.full((3, 7), np.nan)
+    numbers[0, :4] = (8.0, 10.0, -3.0, -0.5)  # logits go before
+    numbers[1, 2:4] = (-3.0, -0.5)
+    scored = Scored(0, np.array([5, 5, 5], np.int32), np.array([6, 6, 6], np.int32), numbers)
+    assert scored.regret[:2].tolist() == [2.0, 2.5]
+    assert np.isnan(scored.regret[2])
