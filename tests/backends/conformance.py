@@ -47,7 +47,7 @@ def assert_sound(seen: Generation, request: Request) -> None:
     beyond = request.draft.length if request.draft and text_only else 0
     assert 0 < seen.n_tokens <= request.max_new_tokens + beyond
     assert seen.arrivals[-1].tokens == seen.n_tokens
-    assert text_only or seen.arrivals[0].tokens == seen.n_prefill
+    assert text_only or seen.arrivals[0].tokens >= seen.n_prefill  # a busy server sends two steps in one chunk
     assert seen.finish_reason == ("length" if seen.n_tokens >= request.max_new_tokens else "stop")
     assert seen.cached_tokens in (0, None)
     if seen.rounds is not None:
@@ -180,7 +180,8 @@ class Conformance:
         one(session, second, Request(LENGTH))
         again = one(session, first, Request(LENGTH, draft))
         assert (again.token_ids, again.text) == (alone.token_ids, alone.text)
-        assert _chunks(again) == _chunks(alone)
+        assert _chunks(again) == _chunks(alone) or backend.capabilities.concurrency == "closed-loop"
+        assert (again.rounds, again.counts) == (alone.rounds, alone.counts)
 
     def test_a_plain_batch_gives_each_row_what_it_gets_alone(self, backend: Backend, session: Session) -> None:
         limit = backend.capabilities.max_batch_plain
