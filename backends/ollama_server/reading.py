@@ -45,14 +45,12 @@ class Answer:
                 f"{prompt} prompt tokens and {n_tokens} new ones fill the context of {context}, to which Ollama cuts "
                 f"prompts without a word: -o ollama.num_ctx={2 * context}"
             )
-        arrivals = self._chunks.arrivals(n_tokens)
         said: dict[str, Json] = {key: self.last[key] for key in KEPT if key in self.last}
         return Generation(
             n_tokens=n_tokens,
             token_ids=None,
             text="".join(self._texts),
-            arrivals=arrivals,
-            n_prefill=arrivals[0].tokens if arrivals else 1,
+            arrivals=self._chunks.arrivals(n_tokens),
             prompt_tokens=prompt if isinstance(prompt, int) else None,
             counts=_counts(draft, told, n_tokens),
             finish_reason=REASONS.get(str(self.last.get("done_reason"))),

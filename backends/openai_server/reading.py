@@ -41,7 +41,10 @@ class Answer:
             self._chunks.add(ns, text, len(self._ids) if self._ids else _so_far(data))
 
     def generation(self, statement: Mapping[str, Json]) -> Generation:
-        """What came of it. Raises RuntimeError where the server did not say how many tokens that is."""
+        """What came of it. Raises RuntimeError where the server did not say how many tokens that is.
+
+        The prefill gives one token, even where a busy server sends it together with the next step's.
+        """
         usage = self.said.get("usage")
         usage = usage if isinstance(usage, dict) else {}
         told = usage.get("completion_tokens")
@@ -50,14 +53,12 @@ class Answer:
                 "the server does not count its tokens: no usage came, although include_usage asked for it"
             )
         n_tokens = len(self._ids) if self._ids or not isinstance(told, int) else told
-        arrivals = self._chunks.arrivals(n_tokens)
         prompt = usage.get("prompt_tokens")
         return Generation(
             n_tokens=n_tokens,
             token_ids=tuple(self._ids) or None,
             text="".join(self._texts),
-            arrivals=arrivals,
-            n_prefill=arrivals[0].tokens if arrivals else 1,
+            arrivals=self._chunks.arrivals(n_tokens),
             prompt_tokens=prompt if isinstance(prompt, int) else None,
             counts=counts(self.said, n_tokens),
             finish_reason=REASONS.get(self._reason or ""),

@@ -57,7 +57,6 @@ class Answer:
             token_ids=tuple(self._timeline.ids),
             text=self._text,
             arrivals=self._timeline.arrivals,
-            n_prefill=self._timeline.n_prefill,
             prompt_tokens=self.meta.get("prompt_tokens"),
             counts=found,
             finish_reason=REASONS.get(str(reason.get("type"))),
