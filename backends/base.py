@@ -9,7 +9,7 @@ process (`backends.worker`), so that a runtime may pin what it likes, leak, or c
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -20,6 +20,7 @@ from results.records import (
     Encoded,
     EngineConfig,
     Generation,
+    Json,
     ModelFormat,
     Pair,
     Prompt,
@@ -140,8 +141,13 @@ class Backend(ABC):
     def probe(self) -> Availability:
         """Installed? Which version? Usable here? Never raises, loads no model, takes at most seconds."""
 
-    def draft_lengths(self, pair: Pair) -> tuple[int, ...] | None:
-        """The only draft lengths that this pair's files allow, e.g. one that was fixed at export; None: any.
+    def secrets(self, options: Mapping[str, Json]) -> tuple[str, ...]:
+        """Environment variables, such as an API key's, that this backend's worker may see beyond what all may."""
+        return ()
+
+    def draft_lengths(self, pair: Pair, options: Mapping[str, Json]) -> tuple[int, ...] | None:
+        """The only draft lengths that there are, e.g. one fixed in the pair's file, or that of a running server; None:
+        any. options: the backend's own, of the sweep.
 
         Asked by the harness before anything is launched, in its own process: standard library only, and files that
         cannot be read give None, because `open` will say what is wrong with them.

@@ -6,7 +6,7 @@ the runtime (`engine`, `decoding`) are imported by the methods that need them.
 
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from backends.base import Availability, Backend, Capabilities, Environment, Session
 from backends.litertlm import bundle
 from results.errors import UsageError
-from results.records import EngineConfig, Pair
+from results.records import EngineConfig, Json, Pair
 
 PACKAGE = "litert-lm-api"
 TRIED = "0.18.1"
@@ -71,7 +71,7 @@ class Adapter(Backend):
             return Availability(True, found, "cpu", f"tried with {TRIED}; {found} was not tried", INSTALL)
         return Availability(True, found, "cpu")
 
-    def draft_lengths(self, pair: Pair) -> tuple[int, ...] | None:
+    def draft_lengths(self, pair: Pair, options: Mapping[str, Json]) -> tuple[int, ...] | None:
         """The one that is baked into the bundle; none where it holds no drafter."""
         try:
             found = bundle.read(Path(pair.target).expanduser())

@@ -6,13 +6,13 @@ docs/backends.md says what such a server does to a measurement. The parts are in
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from backends.base import Availability, Backend, Capabilities, Session
 from backends.openai_server import places
-from results.records import EngineConfig, Pair
+from results.records import EngineConfig, Json, Pair
 
 METHODS = ("mtp", "draft-model", "eagle3", "prompt-lookup", "native-mtp")
 
@@ -49,6 +49,15 @@ class Adapter(Backend):
         except PackageNotFoundError:
             return Availability(False, None, None, "httpx is not installed", "pip install httpx")
         return Availability(True, f"httpx {found}", "remote", "", "-o openai.url=… -o openai.plain_url=…")
+
+    def secrets(self, options: Mapping[str, Json]) -> tuple[str, ...]:
+        """The API key's variable."""
+        return (str(options.get("key_env", places.KEY)),)
+
+    def draft_lengths(self, pair: Pair, options: Mapping[str, Json]) -> tuple[int, ...] | None:
+        """That of the running server, as the user states it."""
+        stated = options.get("draft_length")
+        return (stated,) if isinstance(stated, int) and not isinstance(stated, bool) and stated > 0 else None
 
     @contextmanager
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:

@@ -27,10 +27,10 @@ def candidates(sweep: Sweep) -> Iterator[Candidate]:
     """In the order of the sweep: backends, and in each the pairs. Raises UsageError for a name that is none."""
     for name in sweep.backends:
         backend = discover.load(name)
-        able = backend.capabilities
+        able, options = backend.capabilities, sweep.backend.get(name, {})
         for text in sweep.pairs:
             pair, misfit = fitting(text, able.formats)
             if misfit is None:
-                yield Candidate(name, able, pair, draft_lengths=backend.draft_lengths(pair))
+                yield Candidate(name, able, pair, draft_lengths=backend.draft_lengths(pair, options))
             else:
                 yield Candidate(name, able, pair, misfit=f"{name} cannot load it: {misfit}")

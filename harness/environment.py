@@ -4,7 +4,7 @@ Everything else stays outside, secrets of other tools included. Values are hande
 file keeps of the environment is chosen in `harness.provenance`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 NAMES = frozenset(
     {
@@ -31,14 +31,15 @@ PREFIXES = (
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
-def worker_environment(outer: Mapping[str, str], threads: int | None) -> dict[str, str]:
+def worker_environment(outer: Mapping[str, str], threads: int | None, secrets: Sequence[str] = ()) -> dict[str, str]:
     """The environment of a worker.
 
     outer: the harness' own. threads: CPU threads of the runtime; None leaves the runtime's own choice.
+    secrets: names of further variables that this one worker needs, such as an API key's.
     Waiting threads sleep rather than spin (unless `outer` says otherwise): on small models two contended
     spinning threads cost 10-20 times the CPU time and slow the call they wait for.
     """
-    inner = {name: value for name, value in outer.items() if name in NAMES or name.startswith(PREFIXES)}
+    inner = {name: value for name, value in outer.items() if name in {*NAMES, *secrets} or name.startswith(PREFIXES)}
     inner.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     inner.setdefault("TOKENIZERS_PARALLELISM", "false")
     if threads is not None:

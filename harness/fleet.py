@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from backends import discover
 from backends.protocol import Open, Probe
 from harness.client import CallFailed, Worker
 from harness.environment import worker_environment
@@ -41,7 +42,6 @@ class Fleet:
         self._plan = plan
         self._journal = journal
         self._observer = observer
-        self._environment = worker_environment(os.environ, plan.sweep.threads)
         self._up: dict[int, Running] = {}
         self._deaths: dict[int, int] = {}
         self._launches: dict[int, int] = {}
@@ -88,7 +88,9 @@ class Fleet:
         started, clock = time.time_ns(), time.monotonic()
         try:
             interpreter = interpreter_of(engine.backend)
-            worker = Worker(engine.backend, log, environment_of(interpreter, self._environment), interpreter)
+            secrets = discover.load(engine.backend).secrets(engine.config.options)
+            environment = worker_environment(os.environ, self._plan.sweep.threads, secrets)
+            worker = Worker(engine.backend, log, environment_of(interpreter, environment), interpreter)
         except OSError as error:
             raise UsageError(f"cannot start a worker that logs to {log}: {error.strerror or error}") from error
         launch = Launch(

@@ -171,10 +171,8 @@ def _impossible(cell: Cell, candidate: Candidate) -> str | None:
         return f"{pair.name} holds no drafter for {cell.backend}"
     if cell.draft is not None and candidate.draft_lengths and cell.draft.length not in candidate.draft_lengths:
         fixed = " or ".join(map(str, candidate.draft_lengths))
-        return (
-            f"{cell.backend} drafts {fixed} tokens a round with {pair.name}, not {cell.draft.length}: fixed in its file"
-        )
-    inside = bool(candidate.draft_lengths)  # the drafter is a part of the target's own file
+        return f"{cell.backend} drafts {fixed} tokens a round with {pair.name}, never {cell.draft.length}"
+    inside = bool(candidate.draft_lengths) or "served" in able.formats  # a part of the target's file, or of the server
     if cell.draft is not None and cell.draft.method in NEEDS_ASSISTANT and pair.assistant is None and not inside:
         return f"{pair.name} names no assistant to draft by {cell.draft.method}: write TARGET:ASSISTANT"
     return None

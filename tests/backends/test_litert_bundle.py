@@ -43,21 +43,21 @@ def test_target_and_drafter_add_up_to_all_models() -> None:
 
 
 def test_the_planner_is_told_the_one_draft_length() -> None:
-    assert Adapter().draft_lengths(PAIR) == (4,)
+    assert Adapter().draft_lengths(PAIR, {}) == (4,)
 
 
 def test_without_a_drafter_there_is_no_draft_length(tmp_path: Path) -> None:
     path = of(WHOLE.replace(b"tf_lite_mtp_drafter", b"tf_lite_mtp_drafted"), tmp_path)
     assert bundle.read(path).drafter is None
     assert bundle.baked_in(path) is None
-    assert Adapter().draft_lengths(Pair("p", str(path), None)) == ()
+    assert Adapter().draft_lengths(Pair("p", str(path), None), {}) == ()
 
 
 def test_where_no_signature_verifies_drafts_the_length_is_not_known(tmp_path: Path) -> None:
     assert b"verify\0" in WHOLE
     path = of(WHOLE.replace(b"verify\0", b"werify\0"), tmp_path)
     assert bundle.baked_in(path) is None
-    assert Adapter().draft_lengths(Pair("p", str(path), None)) is None
+    assert Adapter().draft_lengths(Pair("p", str(path), None), {}) is None
 
 
 @pytest.mark.parametrize("data", [b"", b"GGUF", b"LITERTL"], ids=["empty", "another format", "shorter than its magic"])
@@ -65,11 +65,11 @@ def test_another_file_is_refused_by_name(data: bytes, tmp_path: Path) -> None:
     path = of(data, tmp_path)
     with pytest.raises(ValueError, match=r"some\.litertlm is no LiteRT-LM bundle"):
         bundle.read(path)
-    assert Adapter().draft_lengths(Pair("p", str(path), None)) is None
+    assert Adapter().draft_lengths(Pair("p", str(path), None), {}) is None
 
 
 def test_a_missing_file_is_left_to_open(tmp_path: Path) -> None:
-    assert Adapter().draft_lengths(Pair("p", str(tmp_path / "none.litertlm"), None)) is None
+    assert Adapter().draft_lengths(Pair("p", str(tmp_path / "none.litertlm"), None), {}) is None
 
 
 @pytest.mark.parametrize("length", [8, 24, 31, 40, 500, 951, 90_000])

@@ -13,7 +13,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from backends import discover
 from harness import gpu, provenance, telemetry
+from harness.environment import worker_environment
 from harness.telemetry import Monitor
 
 
@@ -173,3 +175,13 @@ def test_a_gpu_is_found_behind_the_visible_devices_and_its_throttling_seen(monke
     state = first.state()
     assert state.throttled
     assert state.values == {"gpu_sm_mhz": 1980.0, "gpu_celsius": 61.0, "gpu_clock_reasons": 64.0}
+
+
+def test_an_api_key_reaches_only_the_worker_that_needs_it() -> None:
+    outer = {"OPENAI_API_KEY": "sk-1", "MY_KEY": "sk-2", "PATH": "/bin"}
+    openai, vllm = discover.load("openai"), discover.load("vllm")
+    assert "OPENAI_API_KEY" not in worker_environment(outer, None, vllm.secrets({}))
+    seen = worker_environment(outer, None, openai.secrets({}))
+    assert (seen["OPENAI_API_KEY"], "MY_KEY" in seen) == ("sk-1", False)
+    seen = worker_environment(outer, None, openai.secrets({"key_env": "MY_KEY"}))
+    assert (seen["MY_KEY"], "OPENAI_API_KEY" in seen) == ("sk-2", False)

@@ -263,6 +263,8 @@ def test_draft_lengths_that_are_fixed_in_a_file_are_measured_and_the_others_put_
     assert [arm.label for arm in group.speculative] == ["mtp k=4"]
     assert len(made.engines) == 1
     (aside,) = made.skipped
-    assert aside.skipped == "transformers drafts 4 tokens a round with bundle, not 2: fixed in its file"
+    assert aside.skipped == "transformers drafts 4 tokens a round with bundle, never 2"
+    served = replace(able, formats=("served",))
+    assert make_plan(Sweep(draft_lengths=(2,)), [candidate(able=served, pair=Pair("tag", "tag", None))]).groups
     with pytest.raises(UsageError, match="bundle holds no drafter for transformers"):
         make_plan(Sweep(draft_lengths=(2,)), [candidate(pair=inside, draft_lengths=())])
