@@ -25,7 +25,7 @@ from results.records import (
 )
 from results.sampling import MIN_TOKENS
 
-NEEDS_ASSISTANT = ("mtp", "draft-model")
+NEEDS_ASSISTANT = ("mtp", "draft-model", "eagle3")
 BIASED_AT = 0.75
 """The positive control samples at this share of the asked temperature."""
 
