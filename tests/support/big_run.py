@@ -188,7 +188,7 @@ def _cells(group: int) -> Iterator[Cell]:
 
 def _launch() -> Launch:
     facts = SessionFacts({"torch": "2.13.0"}, "cpu", "float32", (1,), 2048, VOCABULARY, 1, 40_000_000, 2_700_000)
-    engine = EngineConfig("float32", "cpu", 1, 384, ("mtp",))
+    engine = EngineConfig("float32", "cpu", threads=1, max_context=384, methods=("mtp",))
     return Launch("transformers", "demo", engine, START_NS, facts, "simulated.log")
 
 

@@ -52,7 +52,7 @@ class Shared(Backend):
 class InProcessWorker:
     """Stands in for `harness.client.Worker`: answers at once, in this process."""
 
-    def __init__(self, backend: str, log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, backend: str, log: Path, environment: Mapping[str, str], interpreter: str = "") -> None:
         log.touch()
         self.backend, self.log, self.pid, self.alive = backend, log, os.getpid(), True
         self._host = Host(backend)
