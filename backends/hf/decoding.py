@@ -18,7 +18,7 @@ from backends.base import GREEDY, Session
 from backends.hf import encoding, scoring
 from backends.hf.loading import Models
 from backends.hf.watching import Arrivals, Steps, clock_of, drafting, evidence
-from results.errors import UsageError
+from backends.prompts import ids_of, refuse_length, refuse_unknown_tokens
 from results.records import Arrival, Draft, Encoded, Generation, Json, Prompt, Request, Sampling, TokenScore
 
 
@@ -38,7 +38,7 @@ class DecodingSession(Session):
         return encoding.encode(self._models.tokenizer, text, chat=chat, thinking=thinking)
 
     def generate(self, prompts: Sequence[Prompt], request: Request) -> list[Generation]:
-        rows = [self._ids(prompt) for prompt in prompts]
+        rows = [ids_of(self, prompt) for prompt in prompts]
         self._refuse(rows, request)
         target, device = self._models.target, self._models.device
         arguments = {**self._batch(rows), **self._arm(request.draft), "generation_config": self._config(request)}
@@ -70,20 +70,13 @@ class DecodingSession(Session):
     def score(self, prompt: Prompt, continuation: Sequence[int], sampling: Sampling = GREEDY) -> list[TokenScore]:
         if not continuation:
             return []
-        ids = [*self._ids(prompt), *continuation]
-        self._refuse_length(len(ids))
+        ids = [*ids_of(self, prompt), *continuation]
+        refuse_length(self.facts, len(ids))
         inputs = torch.tensor([ids[:-1]], device=self._models.device)
         logits = self._models.target(input_ids=inputs, use_cache=False, logits_to_keep=len(continuation)).logits[0]
         return scoring.scores(logits, continuation, sampling)
 
     # ------------------------------------------------------------------------------------- what is asked
-
-    def _ids(self, prompt: Prompt) -> tuple[int, ...]:
-        if prompt.token_ids is not None:
-            return prompt.token_ids
-        assert prompt.text is not None  # a Prompt has one of the two
-        whole = self.encode(prompt.text, chat=False, thinking=False)
-        return whole.head + whole.content + whole.tail
 
     def _refuse(self, rows: Sequence[Sequence[int]], request: Request) -> None:
         if not rows:
@@ -93,15 +86,8 @@ class DecodingSession(Session):
                 raise ValueError(f"this session was opened for {self._models.methods}, not {request.draft.method!r}")
             if len(rows) > 1:
                 raise ValueError(f"Transformers speculates for one row at a time, not for a batch of {len(rows)}")
-        self._refuse_length(max(map(len, rows)) + request.max_new_tokens)
-        vocab, largest = self.facts.vocab_size, max(map(max, rows))
-        if vocab is not None and largest >= vocab:
-            raise UsageError(f"token id {largest} lies outside the target's vocabulary of {vocab:,}")
-
-    def _refuse_length(self, tokens: int) -> None:
-        limit = self.facts.context_limit
-        if limit is not None and tokens > limit:
-            raise UsageError(f"prompt and output are {tokens:,} tokens, the target takes {limit:,}; ask for fewer")
+        refuse_length(self.facts, max(map(len, rows)) + request.max_new_tokens)
+        refuse_unknown_tokens(self.facts, rows)
 
     def _batch(self, rows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
         """Rows padded on the left to the longest one, with the mask that hides the padding."""

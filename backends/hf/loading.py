@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
 from backends import fingerprint, fit
+from backends.installed import versions as versions_of
 from results.errors import UsageError
 from results.records import EngineConfig, Json, Pair, SessionFacts
 
@@ -202,7 +202,7 @@ def _facts(
         statement["assistant_class"] = type(assistant).__name__
         statement["assistant_revision"] = getattr(assistant.config, "_commit_hash", None)
     return SessionFacts(
-        versions={"python": platform.python_version(), **_versions()},
+        versions={"python": platform.python_version(), **versions_of(PACKAGES)},
         device=f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device),
         dtype=str(target.dtype).removeprefix("torch."),
         eos_token_ids=eos,
@@ -244,13 +244,3 @@ def _files(name: str, model: Model, label: str) -> dict[str, str]:
             return {}
         folder = Path(config).parent
     return fingerprint.of_model(folder, label)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -7,13 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from backends import fingerprint
+from backends.installed import installed as installed_version
 from backends.llama import arguments, asking, fit, gguf
 from backends.llama.arguments import NEED_DRAFTER, Launch
 from backends.llama.session import ServerSession
@@ -36,10 +36,7 @@ DEVICE_IDS: Mapping[str, tuple[str, ...]] = {"cuda": ("CUDA", "ROCm"), "mps": ("
 
 def installed() -> str | None:
     """The version of xllamacpp; None where it is not installed."""
-    try:
-        return version("xllamacpp")
-    except PackageNotFoundError:
-        return None
+    return installed_version("xllamacpp")
 
 
 def program_of(options: Mapping[str, Json]) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ import httpx
 from backends.base import GREEDY, Session
 from backends.llama import asking, counters, scoring, text
 from backends.llama.counters import Counters
+from backends.prompts import ids_of, refuse_length, refuse_unknown_tokens
 from backends.server import http
 from backends.server.together import at_once, together
-from results.errors import UsageError
 from results.records import (
     Arrival,
     Draft,
@@ -50,7 +50,7 @@ class ServerSession(Session):
         return text.encode(self._server, text_, chat=chat and self.facts.chat_template, thinking=thinking)
 
     def generate(self, prompts: Sequence[Prompt], request: Request) -> list[Generation]:
-        rows = [self._ids(prompt) for prompt in prompts]
+        rows = [ids_of(self, prompt) for prompt in prompts]
         self._refuse(rows, request)
         alone = request.draft is not None and len(rows) == 1
         try:
@@ -72,16 +72,9 @@ class ServerSession(Session):
             raise NotImplementedError("a llama-server with a drafter shows no log-probabilities; ask the plain launch")
         if sampling.temperature > 0:
             raise NotImplementedError("llama-server shows the distribution of sampled tokens only in part")
-        return scoring.scores(self._server, self._ids(prompt), continuation)
+        return scoring.scores(self._server, ids_of(self, prompt), continuation)
 
     # ------------------------------------------------------------------------------------- what is asked
-
-    def _ids(self, prompt: Prompt) -> tuple[int, ...]:
-        if prompt.token_ids is not None:
-            return prompt.token_ids
-        assert prompt.text is not None  # a Prompt has one of the two
-        whole = self.encode(prompt.text, chat=False, thinking=False)
-        return whole.head + whole.content + whole.tail
 
     def _refuse(self, rows: Sequence[Sequence[int]], request: Request) -> None:
         if not rows:
@@ -95,12 +88,8 @@ class ServerSession(Session):
                 f"a batch of {size} needs as many slots, and this llama-server has {self._slots}; "
                 f"set -o llamacpp.parallel={size}"
             )
-        vocab, largest = self.facts.vocab_size, max(map(max, rows))
-        if vocab is not None and largest >= vocab:
-            raise UsageError(f"token id {largest} lies outside the target's vocabulary of {vocab:,}")
-        limit, longest = self.facts.context_limit, max(map(len, rows)) + request.max_new_tokens
-        if limit is not None and longest > limit:
-            raise UsageError(f"prompt and output are {longest:,} tokens, the target takes {limit:,}; ask for fewer")
+        refuse_unknown_tokens(self.facts, rows)
+        refuse_length(self.facts, max(map(len, rows)) + request.max_new_tokens)
 
     def _counters(self) -> Counters:
         return counters.read(http.get(self._server, "/metrics"))

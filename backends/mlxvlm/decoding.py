@@ -18,7 +18,7 @@ from backends.mlxvlm import scoring
 from backends.mlxvlm.bursts import Recorded, Responses, arrivals, checked
 from backends.mlxvlm.loading import Model, Models
 from backends.mlxvlm.watching import Steps
-from results.errors import UsageError
+from backends.prompts import ids_of, refuse_length, refuse_unknown_tokens
 from results.records import Encoded, Generation, Json, Prompt, Request, Round, Sampling, TokenScore
 
 
@@ -40,7 +40,7 @@ class DecodingSession(Session):
     def generate(self, prompts: Sequence[Prompt], request: Request) -> list[Generation]:
         if len(prompts) != 1:
             raise ValueError(f"this adapter decodes one row at a time, not a batch of {len(prompts)}")
-        ids = self._ids(prompts[0])
+        ids = ids_of(self, prompts[0])
         self._refuse(ids, request)
         target, drafter = self._models.target, self._models.drafter if request.draft else None
         arguments, seen = self._arguments(request)
@@ -67,8 +67,8 @@ class DecodingSession(Session):
         if not continuation:
             return []
         self._refuse_sampling(sampling)
-        ids = [*self._ids(prompt), *continuation]
-        self._refuse_length(len(ids))
+        ids = [*ids_of(self, prompt), *continuation]
+        refuse_length(self.facts, len(ids))
         model = self._models.target.language_model
         hidden = model.model(mx.array([ids[:-1]]))[0, -len(continuation) :]
         found: list[TokenScore] = []
@@ -79,32 +79,18 @@ class DecodingSession(Session):
 
     # ------------------------------------------------------------------------------------- what is asked
 
-    def _ids(self, prompt: Prompt) -> tuple[int, ...]:
-        if prompt.token_ids is not None:
-            return prompt.token_ids
-        assert prompt.text is not None  # a Prompt has one of the two
-        whole = self.encode(prompt.text, chat=False, thinking=False)
-        return whole.head + whole.content + whole.tail
-
     def _refuse(self, ids: Sequence[int], request: Request) -> None:
         if request.draft is not None and request.draft.method not in self._models.methods:
             raise ValueError(f"this session was opened for {self._models.methods}, not {request.draft.method!r}")
         self._refuse_sampling(request.sampling)
-        self._refuse_length(len(ids) + request.max_new_tokens)
-        vocab = self.facts.vocab_size
-        if vocab is not None and max(ids) >= vocab:
-            raise UsageError(f"token id {max(ids)} lies outside the target's vocabulary of {vocab:,}")
+        refuse_length(self.facts, len(ids) + request.max_new_tokens)
+        refuse_unknown_tokens(self.facts, [ids])
 
     def _refuse_sampling(self, sampling: Sampling) -> None:
         if 0 < sampling.temperature < MIN_SAMPLING_TEMPERATURE:
             raise ValueError(f"mlx-vlm takes temperatures below {MIN_SAMPLING_TEMPERATURE} for that; ask for 0 or more")
         if sampling.top_k is not None and sampling.top_k >= (self.facts.vocab_size or sampling.top_k + 1):
             raise ValueError(f"mlx-vlm takes a top-k below the vocabulary of {self.facts.vocab_size:,}")
-
-    def _refuse_length(self, tokens: int) -> None:
-        limit = self.facts.context_limit
-        if limit is not None and tokens > limit:
-            raise UsageError(f"prompt and output are {tokens:,} tokens, the target takes {limit:,}; ask for fewer")
 
     def _arguments(self, request: Request) -> tuple[dict[str, Any], dict[str, Json]]:
         """For `stream_generate`, all said explicitly: what is left out comes from the checkpoint. And for the record.

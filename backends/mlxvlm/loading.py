@@ -9,7 +9,6 @@ import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from transformers import AutoConfig, AutoTokenizer
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from backends import fingerprint, fit
+from backends.installed import versions as versions_of
 from backends.mlxvlm import device, view
 from backends.mlxvlm.options import Options
 from results.errors import UsageError
@@ -196,7 +196,7 @@ def _facts(
         files |= fingerprint.of_model(assistant, "drafter")
         statement["assistant_class"] = type(drafter).__name__
     return SessionFacts(
-        versions={"python": platform.python_version(), **_versions()},
+        versions={"python": platform.python_version(), **versions_of(PACKAGES)},
         device=device.name(),
         dtype=str(target.language_model.model.embed_tokens(mx.array([0])).dtype).removeprefix("mlx.core."),
         eos_token_ids=tuple(tokenizer.stopping_criteria.eos_token_ids),
@@ -218,13 +218,3 @@ def _plain(value: object) -> Json:
 def _bytes(model: Model) -> int:
     """Memory of the parameters; tied ones count once."""
     return sum({id(array): array.nbytes for _, array in tree_flatten(model.parameters())}.values())
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

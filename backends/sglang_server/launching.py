@@ -5,11 +5,12 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from backends.base import Session
+from backends.installed import installed
+from backends.installed import versions as versions_of
 from backends.server import http, process
 from backends.sglang_server import flags, model, versions
 from backends.sglang_server.session import ServedSession, running
@@ -49,14 +50,15 @@ def opened(pair: Pair, engine: EngineConfig) -> Iterator[Session]:
     command = [program(engine)]
     flags.arguments(pair, engine, 0)  # wrong ones: at once
     target = model.read(pair, engine)
-    if (installed := _version("sglang")) and "server" not in engine.options:
-        _refuse(installed, engine.draft, target)
+    here = installed("sglang")
+    if here and "server" not in engine.options:
+        _refuse(here, engine.draft, target)
     with (
         process.started("sglang", lambda port: [*command, *flags.arguments(pair, engine, port)]) as server,
         http.client(server.url) as to,
     ):
         info = http.get_json(to, "/server_info")
-        found = str(info.get("version") or installed or "unknown")
+        found = str(info.get("version") or here or "unknown")
         if "server" in engine.options:
             _refuse(found, engine.draft, target)
         said = running(info)
@@ -65,7 +67,7 @@ def opened(pair: Pair, engine: EngineConfig) -> Iterator[Session]:
         if simulated(os.environ):
             statement["synthetic"] = True
         facts = SessionFacts(
-            versions={"sglang": found, **{name: v for name in PACKAGES[1:] if (v := _version(name))}},
+            versions={"sglang": found, **versions_of(PACKAGES[1:])},
             device=str(_state(info, "device") or engine.device),
             dtype=str(_state(info, "dtype") or engine.dtype),
             eos_token_ids=target.eos,
@@ -110,10 +112,3 @@ def _refuse(found: str, draft: Draft | None, target: model.Target) -> None:
 def _state(info: Mapping[str, Any], key: str) -> Any:
     states = info.get("internal_states") or [{}]
     return info.get(key, states[0].get(key))
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

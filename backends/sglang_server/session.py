@@ -9,12 +9,12 @@ import httpx
 
 from backends.base import GREEDY, Session
 from backends.hf import encoding
+from backends.prompts import ids_of, refuse_length, refuse_unknown_tokens
 from backends.server import http
 from backends.server.process import Server
 from backends.server.together import together
 from backends.sglang_server.model import Target
 from backends.sglang_server.reading import Answer
-from results.errors import UsageError
 from results.records import (
     Draft,
     Encoded,
@@ -48,7 +48,7 @@ class ServedSession(Session):
         return encoding.encode(self._target.tokenizer, text, chat=chat, thinking=thinking)
 
     def generate(self, prompts: Sequence[Prompt], request: Request) -> list[Generation]:
-        rows = [self._ids(prompt) for prompt in prompts]
+        rows = [ids_of(self, prompt) for prompt in prompts]
         self._refuse(rows, request)
         try:
             self._flush()
@@ -98,13 +98,6 @@ class ServedSession(Session):
                     raise
                 time.sleep(0.02)
 
-    def _ids(self, prompt: Prompt) -> tuple[int, ...]:
-        if prompt.token_ids is not None:
-            return prompt.token_ids
-        assert prompt.text is not None  # a Prompt has one of the two
-        whole = self.encode(prompt.text, chat=False, thinking=False)
-        return whole.head + whole.content + whole.tail
-
     def _refuse(self, rows: Sequence[Sequence[int]], request: Request) -> None:
         if not rows:
             raise ValueError("a batch needs at least one prompt")
@@ -112,12 +105,8 @@ class ServedSession(Session):
             raise ValueError(f"this server was launched for {self._draft or 'no drafts'}, not for {request.draft}")
         if request.capture == "rounds":
             raise ValueError("SGLang tells no single rounds")
-        limit, longest = self.facts.context_limit, max(map(len, rows)) + request.max_new_tokens
-        if limit is not None and longest > limit:
-            raise UsageError(f"prompt and output are {longest:,} tokens, this server takes {limit:,}; ask for fewer")
-        vocab, largest = self.facts.vocab_size, max(map(max, rows))
-        if vocab is not None and largest >= vocab:
-            raise UsageError(f"token id {largest} lies outside the target's vocabulary of {vocab:,}")
+        refuse_length(self.facts, max(map(len, rows)) + request.max_new_tokens, "this server")
+        refuse_unknown_tokens(self.facts, rows)
 
 
 def running(info: Mapping[str, Any]) -> dict[str, Any]:

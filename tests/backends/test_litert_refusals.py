@@ -25,7 +25,7 @@ def session() -> Iterator[Session]:
 
 
 def test_a_missing_runtime_is_named_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter, "_installed", lambda: None)
+    monkeypatch.setattr(adapter, "installed", lambda package: None)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr("sys.platform", "linux")
     found = Adapter().probe()
@@ -34,7 +34,7 @@ def test_a_missing_runtime_is_named_with_the_line_that_installs_it(monkeypatch: 
 
 
 def test_a_platform_without_a_wheel_is_told_so_and_advised_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter, "_installed", lambda: None)
+    monkeypatch.setattr(adapter, "installed", lambda package: None)
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     monkeypatch.setattr("sys.platform", "linux")
     found = Adapter().probe()

@@ -16,7 +16,7 @@ from results.records import EngineConfig, Json, Pair
 def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     """Versions as the adapter sees them; change them to pretend others."""
     versions: dict[str, str | None] = {"mlx": "0.32.4", "mlx-vlm": "0.7.10"}
-    monkeypatch.setattr(adapter, "_installed", versions.get)
+    monkeypatch.setattr(adapter, "installed", versions.get)
     return versions
 
 

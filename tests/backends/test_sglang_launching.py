@@ -140,7 +140,7 @@ def test_the_program_must_be_there() -> None:
 
 
 def test_without_sglang_the_probe_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backends.sglang._installed", lambda: None)
+    monkeypatch.setattr("backends.sglang.installed", lambda package: None)
     monkeypatch.setattr("backends.sglang.shutil.which", lambda name: None)
     found = Adapter().probe()
     assert not found.usable

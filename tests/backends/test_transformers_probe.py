@@ -18,7 +18,7 @@ from results.records import EngineConfig, Pair
 def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     """Versions as the adapter sees them; change them to pretend others."""
     versions: dict[str, str | None] = {"transformers": "5.22.2", "torch": "2.13.0"}
-    monkeypatch.setattr(adapter, "_installed", versions.get)
+    monkeypatch.setattr(adapter, "installed", versions.get)
     return versions
 
 

