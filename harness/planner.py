@@ -161,20 +161,26 @@ def _impossible(cell: Cell, candidate: Candidate) -> str | None:
         return f"{cell.backend} does not sample (temperature {cell.sampling.temperature:g})"
     if cell.prompt_tokens is not None and not able.token_ids_in:
         return f"{cell.backend} takes no token ids, so that prompts keep their own length"
-    largest = able.max_batch_plain if cell.draft is None else able.max_batch_speculative
     if cell.draft is not None and cell.draft.method not in able.methods:
         return f"{cell.backend} does not draft by {cell.draft.method}: it offers {', '.join(able.methods)}"
+    largest = able.max_batch_plain if cell.draft is None else able.max_batch_speculative
     if largest is not None and cell.batch_size > largest:
         kind = "decodes" if cell.draft is None else "drafts"
         return f"{cell.backend} {kind} at batch sizes up to {largest}, not {cell.batch_size}"
-    if cell.draft is not None and candidate.draft_lengths == ():
-        return f"{pair.name} holds no drafter for {cell.backend}"
-    if cell.draft is not None and candidate.draft_lengths and cell.draft.length not in candidate.draft_lengths:
-        fixed = " or ".join(map(str, candidate.draft_lengths))
-        return f"{cell.backend} drafts {fixed} tokens a round with {pair.name}, never {cell.draft.length}"
-    inside = bool(candidate.draft_lengths) or "served" in able.formats  # a part of the target's file, or of the server
-    if cell.draft is not None and cell.draft.method in NEEDS_ASSISTANT and pair.assistant is None and not inside:
-        return f"{pair.name} names no assistant to draft by {cell.draft.method}: write TARGET:ASSISTANT"
+    return None if cell.draft is None else _no_drafter(cell.draft, candidate)
+
+
+def _no_drafter(draft: Draft, candidate: Candidate) -> str | None:
+    """Why the pair's files, or the server, hold nothing that drafts so in this runtime, or None."""
+    name, fixed = candidate.pair.name, candidate.draft_lengths
+    if fixed == ():
+        return f"{name} holds no drafter for {candidate.backend}"
+    if fixed and draft.length not in fixed:
+        only = " or ".join(map(str, fixed))
+        return f"{candidate.backend} drafts {only} tokens a round with {name}, never {draft.length}"
+    inside = bool(fixed) or "served" in candidate.able.formats  # a part of the target's file, or of the server
+    if draft.method in NEEDS_ASSISTANT and candidate.pair.assistant is None and not inside:
+        return f"{name} names no assistant to draft by {draft.method}: write TARGET:ASSISTANT"
     return None
 
 

@@ -68,11 +68,18 @@ def summary(run: Mapping[str, Any]) -> str:
 
 
 def _stacks(stated: object) -> Iterator[str]:
-    """The packages that make a runtime's speed, as its worker stated them."""
-    stacks = {name: versions(stack) for name, stack in stated.items()} if isinstance(stated, Mapping) else {}
-    pythons = list(dict.fromkeys(found["python"] for found in stacks.values() if "python" in found))
-    told = [f"{name} {found[name]}" for found in stacks.values() for name in _TELLING if name in found]
-    yield ", ".join([*(f"python {version}" for version in pythons), *dict.fromkeys(told)])
+    """The packages that make each runtime's speed, as its worker stated them; by runtime where there are several."""
+    stacks = {clean(name, 40): versions(stack) for name, stack in stated.items()} if isinstance(stated, Mapping) else {}
+    pythons = dict.fromkeys(found["python"] for found in stacks.values() if "python" in found)
+    python = ", ".join(f"python {version}" for version in pythons)
+    told = {
+        name: ", ".join(f"{key} {found[key]}" for key in _TELLING if key in found) for name, found in stacks.items()
+    }
+    if len(stacks) == 1:
+        yield ", ".join(text for text in (python, *told.values()) if text)
+        return
+    yield python
+    yield from (f"{name}: {packages}" for name, packages in told.items() if packages)
 
 
 def versions(packages: object) -> dict[str, str]:

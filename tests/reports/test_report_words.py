@@ -16,7 +16,7 @@ from support.verdicts import (
     verdict,
 )
 
-from reports import text
+from reports import machine, text
 from reports.groups import groups, labels
 from reports.words import certificate, decide, headline, notes, trials
 from results.verdicts import Interval, RunVerdict
@@ -149,3 +149,10 @@ def test_what_is_unknown_is_said_and_never_zero() -> None:
 )
 def test_durations_are_short(seconds: float, said: str) -> None:
     assert text.duration(seconds) == said
+
+
+def test_every_runtime_s_versions_are_told_apart() -> None:
+    stack = {"python": "3.11.7", "transformers": "5.22.2", "tokenizers": "1"}
+    assert machine.summary({"versions": {"transformers": stack}}) == "python 3.11.7, transformers 5.22.2"
+    told = machine.summary({"versions": {"vllm": {**stack, "vllm": "0.32.0"}, "transformers": stack}})
+    assert told == "python 3.11.7 · vllm: transformers 5.22.2, vllm 0.32.0 · transformers: transformers 5.22.2"
