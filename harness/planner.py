@@ -154,7 +154,7 @@ def _arm(cell: Cell, engine: int, able: Capabilities, sweep: Sweep) -> Arm:
 
 def _impossible(cell: Cell, candidate: Candidate) -> str | None:
     """Why this runtime cannot run this cell, or None."""
-    able, pair = candidate.able, candidate.pair
+    able = candidate.able
     if candidate.misfit is not None:
         return candidate.misfit
     if cell.sampling.temperature > 0 and not able.sampling:
