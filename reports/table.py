@@ -1,6 +1,7 @@
 """Run files in the terminal: one run at whatever width there is, two beside each other, a folder of them."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.cells import cell_len
@@ -15,9 +16,11 @@ from reports.groups import Group, groups, labels, measured, measures_speed, soun
 from reports.lossless import block, summary
 from reports.text import ABSENT, NOT_COMPUTED, NOT_REVEALED, clean, count, ratio, size, span
 from reports.words import certificate, decide, notes, run_headline, trials
-from results.compare import CellComparison, CellKey, Comparison
-from results.listing import RunSummary
 from results.verdicts import CellVerdict, Interval, RunVerdict
+
+if TYPE_CHECKING:  # `show` needs neither
+    from results.compare import CellComparison, CellKey, Comparison
+    from results.listing import RunSummary
 
 _LOUD = {"INVALID": "bold red", "FAILED": "bold red", "UNEXPLAINED": "bold red", "BIASED": "bold red",
          "SYNTHETIC": "bold magenta"}  # fmt: skip
@@ -129,7 +132,7 @@ def show(verdict: RunVerdict, console: Console) -> None:
     _lines(console, (Text(f"! {note}") for note in cautions))
 
 
-def show_comparison(comparison: Comparison, console: Console) -> None:
+def show_comparison(comparison: "Comparison", console: Console) -> None:
     """Print two runs cell by cell; every ratio is B over A."""
     console.print(Text(f"A  {clean(comparison.a)}\nB  {clean(comparison.b)}", "bold"), overflow="fold")
     if comparison.cells:
@@ -145,7 +148,7 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
     _lines(console, (Text(f"! {clean(warning)}") for warning in comparison.warnings))
 
 
-def _key(key: CellKey) -> str:
+def _key(key: "CellKey") -> str:
     arm = f"{clean(key.backend, 30)} {clean(key.pair, 40)} {clean(key.method, 24)} k = {key.draft_length}"
     told = [arm, "own prompts" if key.prompt_tokens is None else f"{key.prompt_tokens}-token prompts"]
     told += [f"batch {key.batch_size}"] if key.batch_size > 1 else []
@@ -153,7 +156,7 @@ def _key(key: CellKey) -> str:
     return ", ".join(told)
 
 
-def _compared(cells: Sequence[CellComparison]) -> Table:
+def _compared(cells: "Sequence[CellComparison]") -> Table:
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     made.add_column("cell")
     for name in ("speed-up A → B", "B / A", "interval", "acceptance A → B", "change", "TPOT plain", "TPOT drafted"):
@@ -187,7 +190,7 @@ def _signed(interval: Interval) -> str:
     return f"{interval.low:+.2f} to {interval.high:+.2f}"
 
 
-def show_runs(found: Sequence[RunSummary], console: Console) -> None:
+def show_runs(found: "Sequence[RunSummary]", console: Console) -> None:
     """Print the run files of a folder."""
     if not found:
         console.print(Text("No run files here: `mtpbench run` writes one."))

@@ -122,7 +122,8 @@ class Group:
     def _verdict(self, arm: Arm, stopped: str) -> CellVerdict:
         cell, evidence = arm.cell, self.evidence
         assert cell.draft is not None  # a Cell of this role has one
-        status, reason = validity.status(arm, self.plain)
+        contradictions = dict(validity.findings(arm, self.plain)) if self.plain and len(arm.rows) else {}
+        status, reason = validity.status(arm, self.plain, contradictions)
         gain = self._speedup(arm.cell_id)
         found = self.acceptances[arm.cell_id]
         costs = self._costs(arm)
@@ -149,7 +150,7 @@ class Group:
             device=cell.device,
             status=status,
             reason=reason,
-            findings=dict(validity.findings(arm, self.plain)) if self.plain and len(arm.rows) else {},
+            findings=contradictions,
             synthetic=validity.is_synthetic(arm),
             n_prompts=len(occurring(evidence.rows.prompt[headline[np.isin(units, measured)]])),
             n_units=len(measured),

@@ -4,10 +4,14 @@ import hashlib
 import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from results.records import Json
+
+if TYPE_CHECKING:
+    import psutil
+
+# Inside the functions: psutil costs 15 ms of the half second that `mtpbench show` may take, and few files need it.
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TOLERANCE_S = 2.0
@@ -29,6 +33,8 @@ class Owner:
     @classmethod
     def current(cls) -> "Owner":
         """This process."""
+        import psutil
+
         here = psutil.Process()
         return cls(here.pid, _start_s(here), _host(), _boot_id())
 
@@ -48,6 +54,8 @@ class Owner:
         """Does this very process still run here? Of another machine nothing is known: False."""
         if self.host != _host() or self.boot_id != _boot_id():
             return False
+        import psutil
+
         try:
             process = psutil.Process(self.pid)
             same = abs(_start_s(process) - self.start_s) <= _TOLERANCE_S
@@ -56,7 +64,9 @@ class Owner:
             return False  # a stranger's file may name a pid that no machine has
 
 
-def _start_s(process: psutil.Process) -> float:
+def _start_s(process: "psutil.Process") -> float:
+    import psutil
+
     return float(process.create_time() - psutil.boot_time())
 
 

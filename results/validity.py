@@ -4,9 +4,7 @@ Contradicting evidence makes it `invalid`, absent evidence `unverified`; a cell 
 that was put aside, or never reached, is `skipped`.
 """
 
-from collections.abc import Iterator
-
-import numpy as np
+from collections.abc import Iterator, Mapping
 
 from results import checks
 from results.arm import Arm
@@ -15,8 +13,11 @@ from results.records import WARMUP
 from results.verdicts import Status
 
 
-def status(speculative: Arm, plain: Arm | None) -> tuple[Status, str]:
-    """The status of a speculative cell beside its plain arm, and the reason in one line (empty where it is ok)."""
+def status(speculative: Arm, plain: Arm | None, found: Mapping[str, str]) -> tuple[Status, str]:
+    """The status of a speculative cell beside its plain arm, and the reason in one line (empty where it is ok).
+
+    found: its `findings`, the first of which makes it invalid.
+    """
     if speculative.cell.skipped is not None:
         return "skipped", speculative.cell.skipped
     for arm in (speculative, plain):
@@ -24,9 +25,8 @@ def status(speculative: Arm, plain: Arm | None) -> tuple[Status, str]:
             return "failed", failure if arm is speculative else f"the plain arm: {failure}"
     if plain is None or not all(len(arm.evidence.trials_in(arm.cell_id, arm.main)) for arm in (speculative, plain)):
         return "skipped", "not measured before the run ended"
-    contradiction = next(findings(speculative, plain), None)
-    if contradiction is not None:
-        return "invalid", contradiction[1]
+    if found:
+        return "invalid", next(iter(found.values()))
     if not len(speculative.revealed) and not len(speculative.counted):
         return "unverified", "the runtime reveals neither rounds nor counts of drafts"
     if not speculative.rounds.drafted.any() and not len(speculative.counted):
@@ -78,7 +78,7 @@ def is_synthetic(arm: Arm) -> bool:
     return (
         arm.cell.synthetic
         or any(evidence.prompts[prompt].synthetic for prompt in prompts)
-        or bool(np.isin(forced, arm.rows).any())
+        or not set(forced).isdisjoint(arm.rows.tolist())
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from results.effects import Effects, crossed, mean_of
 from results.intervals import Part
-from results.metrics import Floats
+from results.metrics import Floats, quantiles
 
 MIN_PASSES = 5
 """Whole passes over the units from which their means are trusted alone: they allow for noise that units of one pass
@@ -65,7 +65,10 @@ def outlier_share(e: Effects) -> float:
     seen = np.isfinite(both)
     p, both = p[seen], both[seen]
     a = p - both
-    if not (both.any() and (size_p := float(np.median(np.abs(p)))) and (size_a := float(np.median(np.abs(a))))):
+    if not both.any():
+        return 0.0
+    (size_p,), (size_a,) = quantiles(np.abs(p), 0.5), quantiles(np.abs(a), 0.5)
+    if not (size_p and size_a):
         return 0.0
     ratio = size_a / size_p
     common = np.minimum(p**2 * ratio, a**2 / ratio).mean() * math.pi / (math.pi - 2)
