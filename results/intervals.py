@@ -142,8 +142,15 @@ def _variances(df: int, correlation: NDArray[np.float64]) -> NDArray[np.float64]
 
 
 def _root(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A matrix whose product with its transpose is the correlation, or the nearest to it that has one."""
-    values, vectors = np.linalg.eigh(correlation)
+    """A matrix whose product with its transpose is the correlation, or the nearest to it that has one.
+
+    By Cholesky where it can be, because that root is the same on every machine; eigenvectors of equal eigenvalues
+    are not, and another root is another draw.
+    """
+    try:
+        return np.asarray(np.linalg.cholesky(correlation), dtype=np.float64)
+    except np.linalg.LinAlgError:  # arms that move as one, or estimates that contradict each other
+        values, vectors = np.linalg.eigh(correlation)
     root: NDArray[np.float64] = vectors * np.sqrt(np.clip(values, 0, None))
     root /= np.sqrt((root**2).sum(axis=1, keepdims=True))
     return root
