@@ -30,9 +30,24 @@ from results.records import (
     TokenScore,
 )
 
-__all__ = ["GREEDY", "Availability", "Backend", "Capabilities", "Draft", "Environment", "Reveals", "Session"]
+__all__ = [
+    "GREEDY",
+    "Availability",
+    "Backend",
+    "Capabilities",
+    "Draft",
+    "EngineLost",
+    "Environment",
+    "Reveals",
+    "Session",
+]
 
 GREEDY = Sampling()
+
+
+class EngineLost(RuntimeError):
+    """The engine is gone, e.g. its server ended: this session can answer nothing any more, and a new one could."""
+
 
 Reveals = Literal["rounds", "counts", "per-position", "nothing"]
 DraftChange = Literal["per-request", "per-launch", "baked-in"]

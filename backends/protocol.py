@@ -16,7 +16,7 @@ from results.records import Encoded, EngineConfig, Generation, Pair, Prompt, Req
 
 R = TypeVar("R")
 
-ProblemKind = Literal["usage", "oom", "error"]
+ProblemKind = Literal["usage", "oom", "lost", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Problem:
     """Why a request gave nothing."""
 
     kind: ProblemKind
-    """usage: the input is wrong; oom: memory ran out; error: anything else."""
+    """usage: the input is wrong; oom: memory ran out; lost: the engine is gone; error: anything else."""
     message: str
     """One line."""
     detail: str

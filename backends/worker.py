@@ -25,7 +25,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
 from backends import discover, protocol
-from backends.base import Backend, Session
+from backends.base import Backend, EngineLost, Session
 from results.errors import UsageError
 
 
@@ -105,10 +105,15 @@ def reply_to(host: Host, line: bytes) -> bytes:
     except UsageError as error:
         return protocol.problem_line(protocol.Problem("usage", str(error), ""))
     except Exception as error:  # noqa: BLE001 - the worker boundary: whatever a runtime throws becomes a reply
-        kind: protocol.ProblemKind = "oom" if _out_of_memory(error) else "error"
         first = (str(error).strip() or "no message").splitlines()[0]
-        message = f"{type(error).__name__}: {first}"
-        return protocol.problem_line(protocol.Problem(kind, message, traceback.format_exc()))
+        message = first if isinstance(error, EngineLost) else f"{type(error).__name__}: {first}"
+        return protocol.problem_line(protocol.Problem(_kind(error), message, traceback.format_exc()))
+
+
+def _kind(error: Exception) -> protocol.ProblemKind:
+    if isinstance(error, EngineLost):
+        return "lost"
+    return "oom" if _out_of_memory(error) else "error"
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -88,8 +88,8 @@ class Worker:
         """The worker's answer.
 
         Raises UsageError where the worker finds the input wrong, and CallFailed where the call ran out of memory
-        or failed (the worker lives on), where the worker died, or where it did not answer within `timeout_s`
-        (then it is killed).
+        or failed (the worker lives on), where the worker died, where it lost its engine, or where it did not answer
+        within `timeout_s` (then it is killed).
         """
         deadline = time.monotonic() + timeout_s
         try:
@@ -99,6 +99,9 @@ class Worker:
             problem = error.problem
             if problem.kind == "usage":
                 raise UsageError(problem.message) from error
+            if problem.kind == "lost":
+                self.kill()
+                raise CallFailed(Failure("crash", problem.message, problem.detail), alive=False) from error
             raise CallFailed(Failure(problem.kind, problem.message, problem.detail), alive=True) from error
         except TimeoutError as error:
             self.kill()

@@ -108,9 +108,13 @@ class Fleet:
             running = Running(launch, worker, facts, launch_id, Monitor(worker.pid, facts.device))
         except CallFailed as error:
             worker.kill()
-            self._launches[engine.number] = self._journal.launch(replace(launch, failure=error.failure))
-            self.lost[engine.number] = error.failure
-            self._observer.launch_failed(engine.backend, engine.pair.name, error.failure)
+            self._lose(engine, launch, error.failure)
+            return
+        except UsageError as error:
+            worker.kill()
+            if engine.number not in self._deaths:
+                raise
+            self._lose(engine, launch, Failure("error", str(error)))  # it was right once: not the user's mistake
             return
         except BaseException:
             worker.kill()
@@ -118,6 +122,12 @@ class Fleet:
         self._launches[engine.number] = launch_id
         self._up[engine.number] = running
         self._observer.launched(engine.backend, engine.pair.name, facts, time.monotonic() - clock)
+
+    def _lose(self, engine: Engine, launch: Launch, failure: Failure) -> None:
+        """The launch is stored as failed, and none follows."""
+        self._launches[engine.number] = self._journal.launch(replace(launch, failure=failure))
+        self.lost[engine.number] = failure
+        self._observer.launch_failed(engine.backend, engine.pair.name, failure)
 
     def _open(self, worker: Worker, engine: Engine) -> SessionFacts:
         """Raises UsageError where the runtime cannot be used here, or finds the input wrong."""

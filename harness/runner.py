@@ -20,7 +20,7 @@ from harness.plan import Arm, Group, Plan, Stage
 from harness.referee import Referee
 from harness.stopping import StopRule
 from results.metrics import timing
-from results.records import HEADLINE, WARMUP, Cell, Trial
+from results.records import HEADLINE, WARMUP, Cell, Failure, Trial
 from results.speedup import Visit
 from workloads.prompts import Source
 
@@ -44,6 +44,8 @@ class Runner:
         """(cell id, launch id)."""
         self.deaths: Counter[int] = Counter()
         """Workers lost, by cell id."""
+        self.fatal: dict[int, Failure] = {}
+        """The last loss, by cell id."""
         self.certifier = Certifier(journal, fleet, observer, plan.sweep.trial_timeout)
 
     def run(self, sources: Sequence[Source]) -> None:
@@ -119,7 +121,8 @@ class Runner:
         if running is None:
             answer = refused(f"not run: the engine is lost: {self.fleet.lost[number].message}")
         elif self.given_up(step.arm):
-            answer = refused(f"not run: {step.arm.label} has cost its engine the worker {PATIENCE} times")
+            last = self.fatal[cell_id].message
+            answer = refused(f"not run: {step.arm.label} has cost its engine the worker {PATIENCE} times: {last}")
         else:
             answer = call(running, prompts, asked, sweep.trial_timeout)
         trial = Trial(
@@ -139,6 +142,7 @@ class Runner:
         self.journal.trial(trial, rows, answer.reading.values)
         if answer.worker_lost and answer.failure:
             self.deaths[cell_id] += 1
+            self.fatal[cell_id] = answer.failure
             self.fleet.died(number, answer.failure)
         elif (
             running

@@ -1,7 +1,7 @@
 """May a cell's figures be believed? (METHOD section 4.)
 
-Contradicting evidence makes it `invalid`, absent evidence `unverified`; a cell that gave nothing has `failed`, and one
-that was put aside, or never reached, is `skipped`.
+Contradicting evidence makes it `invalid`, absent evidence `unverified`; a cell that gave nothing, or whose
+runtime had to be given up before the end, has `failed`, and one that was put aside, or never reached, is `skipped`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +11,9 @@ from results.arm import Arm
 from results.metrics import occurring
 from results.records import WARMUP
 from results.verdicts import Status
+
+REFUSED = "refused: "
+"""How the failure of a call begins that was not made, because its arm or its engine had been given up."""
 
 
 def status(speculative: Arm, plain: Arm | None, found: Mapping[str, str]) -> tuple[Status, str]:
@@ -50,7 +53,7 @@ def findings(speculative: Arm, plain: Arm) -> Iterator[tuple[str, str]]:
 
 
 def why_failed(arm: Arm) -> str | None:
-    """The last failure of an arm that has nothing but failures; None otherwise.
+    """Why an arm has nothing but failures, or was given up in the end; None otherwise.
 
     Where it came to no measured trial, its warm-up or its launch may have failed.
     """
@@ -59,7 +62,8 @@ def why_failed(arm: Arm) -> str | None:
     trials = measured if len(measured) else evidence.trials_in(arm.cell_id, WARMUP)
     failures = [evidence.trials.failures.get(trial) for trial in trials.tolist()]
     if failures:
-        return failures[-1] if all(failures) else None
+        last = failures[-1] or ""
+        return last if all(failures) or last.startswith(REFUSED) else None
     launches = [
         launch
         for launch in evidence.launches.values()

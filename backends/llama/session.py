@@ -41,7 +41,7 @@ class ServerSession(Session):
         check: Callable[[], None],
         synthetic: bool = False,
     ) -> None:
-        """check: raises RuntimeError, with the server's last words, where it has died. synthetic: forced acceptance."""
+        """check: raises EngineLost, with the server's last words, where it has died. synthetic: forced acceptance."""
         self.facts = facts
         self._server, self._draft, self._slots = server, draft, slots
         self._check, self._synthetic = check, synthetic
@@ -72,7 +72,11 @@ class ServerSession(Session):
             raise NotImplementedError("a llama-server with a drafter shows no log-probabilities; ask the plain launch")
         if sampling.temperature > 0:
             raise NotImplementedError("llama-server shows the distribution of sampled tokens only in part")
-        return scoring.scores(self._server, ids_of(self, prompt), continuation)
+        try:
+            return scoring.scores(self._server, ids_of(self, prompt), continuation)
+        except RuntimeError:
+            self._check()
+            raise
 
     # ------------------------------------------------------------------------------------- what is asked
 

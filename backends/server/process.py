@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from backends.base import EngineLost
 from backends.server import family, ports
 from backends.server.output import Output
 
@@ -72,11 +73,11 @@ class Server:
         return None if status is None else _status(status)
 
     def check(self) -> None:
-        """Raises RuntimeError with the end of its output where the server has died, or does so in a moment."""
+        """Raises EngineLost with the end of its output where the server has died, or does so in a moment."""
         with suppress(subprocess.TimeoutExpired):  # a connection breaks before the process is gone
             self._process.wait(DYING)
         if (ended := self.ended()) is not None:
-            raise RuntimeError(self.last_words(ended))
+            raise EngineLost(self.last_words(ended))
 
     def last_words(self, what: str) -> str:
         """One line: the server, `what`, and why, by its own words. Below it, the end of its output."""

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from backends.base import GREEDY, Availability, Session
+from backends.base import GREEDY, Availability, EngineLost, Session
 from backends.protocol import Ask, Encode, Generate, Open, Probe, Score
 from harness import envs
 from harness.client import CallFailed, Worker
@@ -56,6 +56,8 @@ def _ask(worker: Worker, ask: Ask[R], timeout_s: float = CALL_S) -> R:
     try:
         return worker.ask(ask, timeout_s)
     except CallFailed as error:
+        if error.failure.kind == "crash":
+            raise EngineLost(error.failure.message) from error
         kind, _, message = error.failure.message.partition(": ")
         if kind in RAISED:
             raise RAISED[kind](message) from error

@@ -91,6 +91,30 @@ def test_an_error_or_a_lack_of_memory_fails_the_call_and_keeps_the_worker(bench:
         assert len(file.launches()) == 1
 
 
+def test_an_engine_that_is_lost_inside_a_worker_that_lives_is_launched_again(bench: Path, sweep: Make) -> None:
+    options = {"script": [{"draft": 2, "nth": 6, "do": "lost", "once": str(bench / "once")}]}
+    with run(bench, sweep(options)) as file:
+        (trial,) = failures(file)
+        assert trial.failure is not None
+        assert trial.failure.kind == "crash"
+        assert trial.failure.message == "scripted-server ended by SIGSEGV: its last line: nothing"
+        assert "Traceback" in trial.failure.detail
+        assert len(file.launches()) == 2
+        assert len({t.launch_id for _, t in file.trials(phase="headline")}) == 2
+
+
+def test_what_a_relaunch_finds_wrong_loses_the_engine_and_not_the_run(bench: Path, sweep: Make) -> None:
+    gone = str(bench / "gone")
+    options = {"gone": gone, "script": [{"draft": 1, "nth": 6, "do": "kill", "once": gone}]}
+    with run(bench, sweep(options)) as file:
+        first, second = file.launches().values()
+        assert first.failure is None
+        assert second.failure is not None
+        assert second.failure.message == "no such file: the pair"
+        assert file.stopped()[0] == "engine lost: no such file: the pair"
+        assert file.state == "finished"
+
+
 def test_an_engine_that_crashes_at_launch_is_stored_as_such(bench: Path, sweep: Make) -> None:
     with run(bench, sweep({"open": "crash"})) as file:
         (launch,) = file.launches().values()

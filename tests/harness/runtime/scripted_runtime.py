@@ -1,7 +1,8 @@
 """A runtime whose times, texts and misfortunes are written in its options, so that the harness can be tried whole.
 
-Options: `sleep_s` (real time of a call), `noise` (relative, of TPOT), `context`, `open` (a misfortune at launch) and
-`script`: a list of {"draft": k or 0, "capture": …, "nth": n, "do": misfortune, "once": file that must not exist yet}.
+Options: `sleep_s` (real time of a call), `noise` (relative, of TPOT), `context`, `open` (a misfortune at launch),
+`gone` (a file whose existence makes a launch find wrong input) and `script`: a list of
+{"draft": k or 0, "capture": …, "nth": n, "do": misfortune, "once": file that must not exist yet}.
 """
 
 import ctypes
@@ -16,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from backends.base import GREEDY, Availability, Backend, Capabilities, Session
+from backends.base import GREEDY, Availability, Backend, Capabilities, EngineLost, Session
 from results.errors import UsageError
 from results.records import (
     Arrival,
@@ -53,6 +54,8 @@ def suffer(what: str) -> None:
             raise ValueError("no such shape")
         case "memory":
             raise MemoryError("4 GiB wanted")
+        case "lost":
+            raise EngineLost("scripted-server ended by SIGSEGV: its last line: nothing\nnothing")
         case "usage":
             raise UsageError("the drafter does not fit: hidden size 8, not 16")
         case _:
@@ -150,6 +153,8 @@ class PerRequest(Backend):
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:
         if "open" in engine.options:
             suffer(str(engine.options["open"]))
+        if "gone" in engine.options and Path(str(engine.options["gone"])).exists():
+            raise UsageError("no such file: the pair")
         yield Scripted(engine)
 
 
