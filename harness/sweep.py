@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
-from harness import values
+from harness import keys, values
 from harness.provenance import without_home
 from results.errors import RunFileError, UsageError
 
@@ -79,7 +79,7 @@ class Sweep(BaseModel):
     )
     device: str = Field("auto", min_length=1, description="auto, cpu, cuda, cuda:1, mps, …")
     threads: Count | None = Field(None, description="a number of CPU threads of at least 1")
-    backend: dict[str, dict[str, JsonValue]] = Field(
+    backend: Annotated[dict[str, dict[str, JsonValue]], AfterValidator(keys.refuse)] = Field(
         {}, description="a table of options per backend: [backend.NAME], or -o NAME.option=value"
     )
     ignore_eos: bool = Field(False, description="true or false (true: run past the natural end)")
@@ -191,6 +191,8 @@ def _checked(table: dict[str, Any], path: Path | None, from_flags: Iterable[str]
 
     try:
         sweep = Sweep.model_validate(table)
+    except UsageError as error:
+        raise UsageError(f"{place('backend')}: {error}") from error
     except ValidationError as error:
         key = str(error.errors()[0]["loc"][0])
         field = Sweep.model_fields.get(key)

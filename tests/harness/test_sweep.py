@@ -96,6 +96,7 @@ def test_values_are_written_as_people_write_them(key: str, value: object, meanin
         ("trust_remote_code = true", "trust_remote_code: a sweep file cannot allow a model's own code to run"),
         ("[backend.transformers]\nTrust-Remote-Code = true", "only the flag --trust-remote-code can allow"),
         ("[backend.transformers.hf]\ntrust_remote_code = 1", "only the flag --trust-remote-code can allow"),
+        ("[backend.transformers.hf]\nApi-Key = 'sk-9'", "transformers.hf.Api-Key: a key or password given here"),
         ("draft_lengths = ", "not a TOML file: Invalid value"),
         ("seed = '" + "9" * 5000 + "'", "seed = '9999999999"),
     ],
@@ -126,6 +127,49 @@ def test_a_mistake_in_a_file_is_one_line_that_names_file_key_and_expectation(
 def test_a_mistake_in_a_flag_names_the_flag(tmp_path: Path, flag: str, value: object, message: str) -> None:
     with pytest.raises(UsageError, match=f"^{message}"):
         load(written(tmp_path, ""), {flag: value})
+
+
+SECRET = "sk-9f3b-never-to-be-seen"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        f"openai.api_key={SECRET}",
+        f"openai.key={SECRET}",
+        f"openai.OPENAI_API_KEY={SECRET}",
+        f"vllm.hf-token={SECRET}",
+        f'openai.headers={{Authorization = "Bearer {SECRET}"}}',
+        f'sglang.servers=["http://me:{SECRET}@127.0.0.1:1"]',
+    ],
+)
+def test_a_key_is_refused_before_anything_of_it_is_stored(tmp_path: Path, option: str) -> None:
+    backends = ["openai", "vllm", "sglang"]
+    with pytest.raises(UsageError, match=r"^-o: .*would be stored with the run; put it into an environment") as caught:
+        load(written(tmp_path, ""), {"backends": backends, "backend": [option]})
+    assert option.partition("=")[0].partition(".")[2] in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_sweep_made_in_python_holds_no_key_either() -> None:
+    with pytest.raises(UsageError, match=r"^openai\.api_key: ") as caught:
+        Sweep(backends=("openai",), backend={"openai": {"api_key": SECRET}})
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "vllm.max_num_batched_tokens=512",
+        "vllm.hf_overrides={eos_token_id = 3}",
+        "openai.key_env=MY_KEY",
+        "openai.url=http://127.0.0.1:8000/v1",
+        "sglang.long_prefill_token_threshold=8",
+    ],
+)
+def test_options_that_only_look_like_a_key_are_taken(tmp_path: Path, option: str) -> None:
+    sweep = load(written(tmp_path, ""), {"backends": ["openai", "vllm", "sglang"], "backend": [option]})
+    assert [*sweep.backend] == [option.partition(".")[0]]
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
