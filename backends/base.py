@@ -65,7 +65,7 @@ class Availability:
     reason: str = ""
     """Why it is not usable, or a caveat where it is."""
     advice: str = ""
-    """The next command, e.g. an install line."""
+    """The next command, e.g. an install line. Where it is usable: what must be named or started before it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class Adapter(Backend):
                 found = str(http.get_json(client, "/api/version").get("version"))
             return Availability(True, found, "the server's own")
         except RuntimeError:
-            start = "-o ollama.start=true" if shutil.which("ollama") else "install Ollama, or -o ollama.url=…"
+            start = "-o ollama.start=true" if shutil.which("ollama") else "install and start Ollama, or -o ollama.url=…"
             return Availability(True, None, None, f"no server answers at {url}", start)
 
     @contextmanager

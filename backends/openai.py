@@ -47,7 +47,9 @@ class Adapter(Backend):
         found = installed("httpx")
         if found is None:
             return Availability(False, None, None, "httpx is not installed", "pip install httpx")
-        return Availability(True, f"httpx {found}", "remote", "", "-o openai.url=… -o openai.plain_url=…")
+        return Availability(
+            True, None, "remote", "needs the URLs of two servers", "-o openai.url=… -o openai.plain_url=…"
+        )
 
     def secrets(self, options: Mapping[str, Json]) -> tuple[str, ...]:
         """The API key's variable."""

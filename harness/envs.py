@@ -88,7 +88,10 @@ def create(name: str, *, anew: bool = False, say: Callable[[str], None] = lambda
     """
     env = find(name)
     if env is None:
-        raise UsageError(f"{name} needs no environment of its own: it runs where mtpbench is installed")
+        raise UsageError(
+            f"{name} needs no environment of its own: what it needs is installed with mtpbench; mtpbench doctor says "
+            "whether it is usable here"
+        )
     env.path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(env.path.with_suffix(".lock"), say):
         env = find(name) or env

@@ -54,8 +54,10 @@ def show_doctor(findings: Row, console: Console) -> None:
     for found in findings["runtimes"]:
         seen, able = found["availability"], found["capabilities"]
         advice = ": ".join(clean(text) for text in (seen["reason"], seen["advice"]) if text)
-        _add(table, found["title"], _yes(seen["usable"]), seen["version"] or "not installed", seen["device"] or "none",
-             able["reveals"], advice)  # fmt: skip
+        usable = "not yet" if seen["usable"] and seen["advice"] else _yes(seen["usable"])
+        version = seen["version"] or ("not known" if seen["usable"] else "not installed")
+        device = seen["device"] or ("not known" if seen["usable"] else "none")
+        _add(table, found["title"], usable, version, device, able["reveals"], advice)
     console.print(table)
 
 

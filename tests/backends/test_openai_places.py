@@ -2,6 +2,7 @@
 
 import pytest
 
+from backends.openai import Adapter
 from backends.openai_server.places import place
 from results.errors import UsageError
 from results.records import Draft, EngineConfig, Json, Pair
@@ -56,3 +57,9 @@ def test_a_key_is_taken_from_the_environment_only() -> None:
     with pytest.raises(UsageError, match=r"openai\.key_env: expected the name of an environment variable") as caught:
         place(PAIR, arm(None, **BOTH, key_env="sk-very-secret"))
     assert "secret" not in str(caught.value)
+
+
+def test_the_probe_knows_no_server() -> None:
+    found = Adapter().probe()
+    assert (found.usable, found.version, found.device) == (True, None, "remote")
+    assert (found.reason, found.advice) == ("needs the URLs of two servers", "-o openai.url=… -o openai.plain_url=…")

@@ -135,7 +135,7 @@ def test_a_repair_that_fails_is_a_failure_of_the_whole(wanting: Wanting, tmp_pat
 
 def test_a_backend_without_an_environment_says_so(wanting: Wanting) -> None:
     wanting(None)
-    with pytest.raises(UsageError, match="needs no environment"):
+    with pytest.raises(UsageError, match="what it needs is installed with mtpbench; mtpbench doctor says"):
         envs.create("transformers")
 
 

@@ -215,6 +215,16 @@ def test_listings_are_harmless_and_fit(name: str) -> None:
     assert max(cell_len(line) for line in said.splitlines()) <= 100
 
 
+def test_a_runtime_that_waits_for_a_server_is_not_called_usable() -> None:
+    show_it, examined = _catalogue()["doctor"]
+    seen = {"usable": True, "version": None, "device": None, "reason": "no server answers", "advice": "-o ollama.url=…"}
+    (runtime,) = examined["runtimes"]
+    said = printed(show_it, examined | {"runtimes": [runtime | {"title": "Ollama", "availability": seen}]})
+    (row,) = [line for line in said.splitlines() if line.startswith("Ollama")]
+    assert re.split(r"  +", row.strip())[1:4] == ["not yet", "not known", "not known"]
+    assert "no server answers: -o ollama.url=…" in said
+
+
 def test_a_plan_says_what_it_costs_or_that_it_cannot_know() -> None:
     show_it, plan = _catalogue()["plan"]
     assert "time unknown for this pair" in printed(show_it, plan)
