@@ -236,8 +236,35 @@ def test_a_headline_pass_that_does_not_draft_contradicts_the_instrumented_one(tm
     assert "headline tokens came in 320 chunks after the first" in found.reason
 
 
-def test_a_server_that_merges_chunks_in_both_passes_contradicts_nothing(tmp_path: Path) -> None:
-    assert cell(tmp_path, World(spoil=speculative(lambda seen: burst(seen, 5)))).status == "ok"
+@pytest.mark.parametrize("phases", [(HEADLINE,), (INSTRUMENTED,), (HEADLINE, INSTRUMENTED)])
+def test_a_server_that_merges_chunks_contradicts_nothing(tmp_path: Path, phases: tuple[str, ...]) -> None:
+    def merged(call: Call, seen: Generation) -> Generation:
+        return replace(seen, arrivals=seen.arrivals[::-2][::-1]) if call.k and call.phase in phases else seen
+
+    found = verdict(tmp_path, World(spoil=merged))
+    assert [(c.status, c.reason) for c in found.cells] == [("ok", "")] * 3
+
+
+def test_an_idle_headline_pass_is_seen_although_chunks_were_merged(tmp_path: Path) -> None:
+    def idle_and_merged(call: Call, seen: Generation) -> Generation:
+        if not call.k:
+            return seen
+        if call.phase == INSTRUMENTED:
+            return replace(seen, arrivals=(*seen.arrivals[:2], *seen.arrivals[3:]))
+        every = [Arrival(1000 * (i + 1), i + 1) for i in range(seen.n_tokens)]
+        return replace(seen, arrivals=tuple(a for a in every if a.tokens % 4))
+
+    found = cell(tmp_path, World(spoil=idle_and_merged))
+    assert found.status == "invalid"
+    assert "headline tokens came in" in found.reason
+
+
+def test_a_busy_baseline_whose_engine_says_that_it_does_not_draft_comes_in_no_bursts(tmp_path: Path) -> None:
+    def busy(seen: Generation) -> Generation:
+        return burst(replace(seen, statement={"speculative": False}), 2)
+
+    found = verdict(tmp_path, World(spoil=plain(busy)))
+    assert [(c.status, c.reason) for c in found.cells] == [("ok", "")] * 3
 
 
 # ------------------------------------------------------------------------------------------- absence and failure
