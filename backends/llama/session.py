@@ -133,7 +133,6 @@ class ServerSession(Session):
             token_ids=tuple(tokens),
             text=answer.text,
             arrivals=tuple(answer.arrivals),
-            n_prefill=answer.arrivals[0].tokens,
             prompt_tokens=int(final["tokens_evaluated"]),
             counts=None if k is None else counters.counts(timings, len(tokens), k, before, after),
             finish_reason="stop" if final["stop_type"] == "eos" else "length",

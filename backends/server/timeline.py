@@ -8,8 +8,8 @@ from results.records import Arrival
 class Timeline:
     """The tokens of one answer and when they came.
 
-    The first event that brings tokens is the prefill's: `n_prefill` is their number. Events without a token (a
-    keep-alive, a role, a final statement) make no arrival.
+    The first event that brings tokens is not the prefill's alone: a busy server sends the first round with it. Events
+    without a token (a keep-alive, a role, a final statement) make no arrival.
     """
 
     def __init__(self, sent: int) -> None:
@@ -33,10 +33,3 @@ class Timeline:
     @property
     def arrivals(self) -> tuple[Arrival, ...]:
         return tuple(self._arrivals)
-
-    @property
-    def n_prefill(self) -> int:
-        """Tokens of the first arrival. Raises RuntimeError where nothing came."""
-        if not self._arrivals:
-            raise RuntimeError("the answer holds no token")
-        return self._arrivals[0].tokens

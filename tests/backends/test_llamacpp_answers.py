@@ -158,6 +158,19 @@ def test_a_generation_says_what_the_server_said() -> None:
     assert "synthetic" not in seen.statement
 
 
+def test_a_first_event_of_two_tokens_is_not_the_prefill_s_alone() -> None:
+    """A token that ends within a character makes no event."""
+
+    def late(path: str, body: dict[str, Any]) -> Any:
+        whole = {"tokens": [7, 8]}
+        events = [event(" ä", [8], 2), event("", [], 2, **FINAL)]
+        return "".join(f"data: {json.dumps(e)}\n\n" for e in events) if body.get("stream") else whole
+
+    (seen,) = session_of(late, slots=2).generate([PROMPT], Request(2))
+    assert (seen.token_ids, seen.n_prefill) == ((7, 8), 1)
+    assert [arrival.tokens for arrival in seen.arrivals] == [2]
+
+
 def test_forced_acceptance_is_labelled_synthetic() -> None:
     (seen,) = session_of(streaming, slots=2, synthetic=True).generate([PROMPT], Request(2))
     assert seen.statement["synthetic"] is True

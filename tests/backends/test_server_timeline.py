@@ -25,7 +25,6 @@ def test_new_tokens_and_all_so_far_give_the_same_arrivals(chunks: list[list[int]
     assert new.arrivals == whole.arrivals
     assert [arrival.tokens for arrival in new.arrivals] == sorted({arrival.tokens for arrival in new.arrivals})
     if so_far:
-        assert new.arrivals[0].tokens == new.n_prefill
         assert new.arrivals[-1].tokens == len(so_far)
 
 
@@ -43,11 +42,6 @@ def test_a_stream_that_takes_tokens_back_is_an_error() -> None:
         timeline.reach(2, [1, 3, 4])
     with pytest.raises(RuntimeError, match="changed tokens"):
         timeline.reach(2, [1])
-
-
-def test_an_answer_without_tokens_has_no_prefill() -> None:
-    with pytest.raises(RuntimeError, match="no token"):
-        _ = Timeline(0).n_prefill
 
 
 def test_requests_run_at_the_same_time_and_answer_in_order() -> None:
