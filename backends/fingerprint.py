@@ -6,7 +6,7 @@ The key says which: `target/config.json` or `target/model-00001.safetensors (sam
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 WHOLE = 16 << 20
@@ -25,6 +25,11 @@ def of_model(path: Path, label: str) -> dict[str, str]:
     `label` (`target`, `drafter`) starts every key. Raises OSError where a file cannot be read.
     """
     return dict(_hash(file, label) for file in _files(path))
+
+
+def of_models(paths: Mapping[str, Path]) -> dict[str, str]:
+    """The same of several: label -> folder or file."""
+    return {name: digest for label, path in paths.items() for name, digest in of_model(path, label).items()}
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from backends import fit
+from backends import fingerprint, fit
 from backends.base import Availability, Backend, Capabilities, Environment, Session
 from backends.installed import nvidia_gpus
 from backends.installed import versions as versions_of
 from backends.vllm_server import flags, refusals, versions
 from backends.vllm_server.versions import Installed
+from backends.weights import in_memory
 from results.errors import UsageError
 from results.records import EngineConfig, Json, Pair, SessionFacts
 
@@ -139,18 +140,23 @@ def _facts(
 
     config = next((line for line in server.output.since() if "LLM engine" in line and "config:" in line), "")
     dtype = re.search(r"\bdtype=torch\.(\w+)", config)
+    held = dtype[1] if dtype else engine.dtype
+    folders = model.loaded(pair, engine.draft)
+    weighed = None if "quantization" in engine.options else held
     gpus = nvidia_gpus()
     number = flags.cuda_index(engine.device) or 0
     return SessionFacts(
         versions=versions_of(PACKAGES),
         device="cpu" if found.cpu or number >= len(gpus) else f"cuda:{number} {gpus[number]}",
-        dtype=dtype[1] if dtype else engine.dtype,
+        dtype=held,
         eos_token_ids=target.eos,
         context_limit=limit,
         vocab_size=target.vocab_size,
         threads=engine.threads,
+        target_bytes=in_memory(folders.get("target"), weighed),
+        drafter_bytes=in_memory(folders.get("drafter"), weighed),
         chat_template=bool(target.tokenizer.chat_template),
-        files=model.files(pair, drafter=engine.draft is not None),
+        files=fingerprint.of_models(folders),
         statement={
             **said,
             "engine": config.partition("config:")[2].strip() or None,

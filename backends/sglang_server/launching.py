@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from backends import fingerprint
 from backends.base import Session
 from backends.installed import installed
 from backends.installed import versions as versions_of
 from backends.server import http, process
 from backends.sglang_server import flags, model, versions
 from backends.sglang_server.session import ServedSession, running
+from backends.weights import in_memory
 from results.errors import UsageError
 from results.records import Draft, EngineConfig, Json, Pair, SessionFacts
 
@@ -66,16 +68,21 @@ def opened(pair: Pair, engine: EngineConfig) -> Iterator[Session]:
         statement: dict[str, Json] = {"speculative": said["speculative_algorithm"] is not None}
         if simulated(os.environ):
             statement["synthetic"] = True
+        held = str(_state(info, "dtype") or engine.dtype)
+        weighed = None if "quantization" in engine.options else held
+        folders = model.loaded(pair, engine.draft)
         facts = SessionFacts(
             versions={"sglang": found, **versions_of(PACKAGES[1:])},
             device=str(_state(info, "device") or engine.device),
-            dtype=str(_state(info, "dtype") or engine.dtype),
+            dtype=held,
             eos_token_ids=target.eos,
             context_limit=_state(info, "context_length") or target.limit,
             vocab_size=target.vocab_size,
             threads=engine.threads,
+            target_bytes=in_memory(folders.get("target"), weighed),
+            drafter_bytes=in_memory(folders.get("drafter"), weighed),
             chat_template=bool(target.tokenizer.chat_template),
-            files=model.files(pair, drafter=engine.draft is not None),
+            files=fingerprint.of_models(folders),
             statement={
                 **said,
                 **statement,

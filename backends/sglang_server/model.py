@@ -10,9 +10,10 @@ from typing import Any
 from transformers import AutoConfig, AutoTokenizer
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from backends import fingerprint, fit
+from backends import fit
+from backends.sglang_server.flags import NEED_ASSISTANT
 from results.errors import UsageError
-from results.records import EngineConfig, Pair
+from results.records import Draft, EngineConfig, Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,12 @@ def read(pair: Pair, engine: EngineConfig) -> Target:
     )
 
 
-def files(pair: Pair, *, drafter: bool) -> dict[str, str]:
-    """Hashes of the model files that are on this machine. drafter: the assistant is loaded too."""
-    named = [(pair.target, "target"), (pair.assistant if drafter else None, "drafter")]
-    folders = [(Path(model).expanduser(), label) for model, label in named if model is not None]
-    return {name: digest for folder, label in folders if folder.is_dir() for name, digest in _hashes(folder, label)}
-
-
-def _hashes(folder: Path, label: str) -> list[tuple[str, str]]:
-    return [*fingerprint.of_model(folder, label).items()]
+def loaded(pair: Pair, draft: Draft | None) -> dict[str, Path]:
+    """The folders of the models that an arm loads, as far as they are on this machine: `target` and `drafter`."""
+    needed = draft is not None and draft.method in NEED_ASSISTANT
+    named = {"target": pair.target, "drafter": pair.assistant if needed else None}
+    folders = {label: Path(model).expanduser() for label, model in named.items() if model is not None}
+    return {label: folder for label, folder in folders.items() if folder.is_dir()}
 
 
 def _config(model: str, trusted: bool) -> Any:

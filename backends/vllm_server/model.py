@@ -14,10 +14,10 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
-from backends import fingerprint, fit
+from backends import fit
 from backends.vllm_server import flags
 from results.errors import UsageError
-from results.records import EngineConfig, Json, Pair
+from results.records import Draft, EngineConfig, Json, Pair
 
 Config = Any
 """A `PreTrainedConfig`."""
@@ -82,22 +82,21 @@ def refuse_on_cpu(pair: Pair, target: Mapping[str, Any], drafter: Mapping[str, A
         )
 
 
-def files(pair: Pair, *, drafter: bool) -> dict[str, str]:
-    """Hashes of the model files that are on this machine. drafter: the assistant is loaded too."""
-    found = _files(pair.target, "target")
-    if drafter and pair.assistant is not None:
-        found |= _files(pair.assistant, "drafter")
-    return found
+def loaded(pair: Pair, draft: Draft | None) -> dict[str, Path]:
+    """The folders of the models that an arm loads, as far as they are on this machine: `target` and `drafter`."""
+    needed = draft is not None and draft.method in flags.NEED_ASSISTANT
+    named = {"target": pair.target, "drafter": pair.assistant if needed else None}
+    found = {label: _folder(model) for label, model in named.items() if model is not None}
+    return {label: folder for label, folder in found.items() if folder is not None}
 
 
-def _files(model: str, label: str) -> dict[str, str]:
+def _folder(model: str) -> Path | None:
     folder = Path(model).expanduser()
-    if not folder.is_dir():  # a hub id: the folder that its files were downloaded to
-        config = cached_file(model, "config.json", local_files_only=True, _raise_exceptions_for_missing_entries=False)
-        if config is None:
-            return {}
-        folder = Path(config).parent
-    return fingerprint.of_model(folder, label)
+    if folder.is_dir():
+        return folder
+    # a hub id: the folder that its files were downloaded to
+    config = cached_file(model, "config.json", local_files_only=True, _raise_exceptions_for_missing_entries=False)
+    return None if config is None else Path(config).parent
 
 
 def _generation_config(model: str, revision: str | None) -> Mapping[str, Json]:

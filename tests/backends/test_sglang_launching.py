@@ -80,6 +80,14 @@ def test_what_the_server_runs_with_must_be_the_arm(said: tuple[object, ...], dra
         launching.check(dict(zip(names, said, strict=True)), draft)
 
 
+def test_facts_tell_the_files_that_an_arm_loads_and_their_size(stub: Launch) -> None:
+    with opened(stub(None)) as plain, opened(stub(K3)) as drafted:
+        assert {name.partition("/")[0] for name in plain.facts.files} == {"target"}
+        assert {name.partition("/")[0] for name in drafted.facts.files} == {"target", "drafter"}
+        assert plain.facts.target_bytes == drafted.facts.target_bytes == 16_168_528
+        assert (plain.facts.drafter_bytes, drafted.facts.drafter_bytes) == (None, 2_691_848)
+
+
 def test_forced_acceptance_is_synthetic(stub: Launch, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(stub(K3)) as session:
         assert "synthetic" not in session.facts.statement

