@@ -1,9 +1,7 @@
 """From a bundle and engine settings to an engine that is up, and what a session knows about itself."""
 
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import litert_lm
 from backends import fingerprint
 from backends.litertlm import bundle
 from backends.litertlm.bundle import Bundle
+from backends.options import Options
 from results.errors import UsageError
 from results.records import EngineConfig, Pair, SessionFacts
 
@@ -21,7 +20,7 @@ Engine = Any
 
 PACKAGE = "litert-lm-api"
 BACKENDS = ("cpu", "gpu", "npu")
-OPTIONS: Mapping[str, type] = {"backend": str, "max_num_tokens": int}
+OPTIONS = ("backend", "max_num_tokens")
 """What `-o litert.NAME=VALUE` may set."""
 AS_EXPORTED = "as exported"
 
@@ -59,7 +58,7 @@ def settings(pair: Pair, engine: EngineConfig) -> Settings:
         raise UsageError(f"{path} drafts {found.draft_length} tokens a round, fixed at export: -k {found.draft_length}")
     if engine.dtype not in ("auto", found.weights):
         raise UsageError(f"{path} holds {found.weights or 'unknown'} weights, fixed at export: leave --dtype out")
-    options = _options(engine)
+    options = Options("litert", engine.options, OPTIONS)
     return Settings(path, found, _backend(engine, options), engine.threads, _context(path, options), mtp)
 
 
@@ -103,20 +102,9 @@ def facts(engine: Engine, wanted: Settings) -> SessionFacts:
     )
 
 
-def _options(engine: EngineConfig) -> Mapping[str, Any]:
-    for name, value in engine.options.items():
-        if name not in OPTIONS:
-            near = get_close_matches(name, OPTIONS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(OPTIONS)}"
-            raise UsageError(f"unknown option litert.{name}: {hint}")
-        if type(value) is not OPTIONS[name]:
-            raise UsageError(f"litert.{name} takes {OPTIONS[name].__name__}, not {value!r}")
-    return engine.options
-
-
-def _backend(engine: EngineConfig, options: Mapping[str, Any]) -> str:
+def _backend(engine: EngineConfig, options: Options) -> str:
     """The option, else the device; a device that the option contradicts is refused."""
-    asked = options.get("backend")
+    asked = options.text("backend")
     if asked is not None and asked not in BACKENDS:
         raise UsageError(f"litert.backend: {asked!r} is none of {', '.join(BACKENDS)}")
     if engine.device not in ("auto", asked or "cpu"):
@@ -127,11 +115,11 @@ def _backend(engine: EngineConfig, options: Mapping[str, Any]) -> str:
     return asked or "cpu"
 
 
-def _context(path: Path, options: Mapping[str, Any]) -> int:
+def _context(path: Path, options: Options) -> int:
     """What the bundle holds, or the option where that is less. A bundle of fixed size ignores a larger one."""
     with litert_lm.ModelInfo(str(path)) as info:
-        largest = info.max_context_tokens
-    asked = options.get("max_num_tokens", largest)
-    if not 0 < asked <= largest:
+        largest = int(info.max_context_tokens)
+    asked = options.whole("max_num_tokens") or largest
+    if asked > largest:
         raise UsageError(f"litert.max_num_tokens: {asked} is not in 1 to {largest}, the bundle's context")
-    return int(asked)
+    return asked

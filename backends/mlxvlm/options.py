@@ -1,11 +1,13 @@
 """What `-o mlx.NAME=VALUE` may set. Standard library only, so that a wrong name is told before anything loads."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from difflib import get_close_matches
+from dataclasses import dataclass
+from typing import Self
 
-from results.errors import UsageError
+from backends import options
 from results.records import Json
+
+KNOWN = ("revision", "assistant_revision", "prefill_step_size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +21,7 @@ class Options:
     """Prompt tokens per prefill pass."""
 
     @classmethod
-    def of(cls, given: Mapping[str, Json]) -> "Options":
-        """Raises UsageError for a name that is none, and for a value of another type."""
-        names = {field.name: int if "int" in str(field.type) else str for field in fields(cls)}
-        for name, value in given.items():
-            if name not in names:
-                near = get_close_matches(name, names, n=1) or list(names)
-                raise UsageError(f"mlx has no option {name!r}; did you mean {', '.join(near)}?")
-            if type(value) is not names[name] or value in (0, ""):
-                raise UsageError(f"option mlx.{name} takes {names[name].__name__}, not {value!r}")
-        return cls(**dict(given))  # type: ignore[arg-type]  # the types were just checked
+    def of(cls, given: Mapping[str, Json]) -> Self:
+        """Raises UsageError for a name that is none, and for a value of another kind."""
+        own = options.Options("mlx", given, KNOWN)
+        return cls(own.text("revision"), own.text("assistant_revision"), own.whole("prefill_step_size"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from backends.server.options import Options, address
+from backends.options import Options, address
 from results.errors import UsageError
 from results.records import EngineConfig, Pair
 

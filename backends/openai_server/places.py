@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from backends.server.options import Options
+from backends.options import Options
 from results.errors import UsageError
 from results.records import EngineConfig, Pair
 

@@ -53,8 +53,11 @@ class TestOpening:
             (replace(ENGINE, methods=("draft-model",)), "no draft method 'draft-model'"),
             (replace(ENGINE, device="cuda"), "--device cuda: LiteRT-LM computes on cpu"),
             (replace(ENGINE, options={"backend": "tpu"}), "'tpu' is none of cpu, gpu, npu"),
-            (replace(ENGINE, options={"bakend": "cpu"}), "unknown option litert.bakend: did you mean backend?"),
-            (replace(ENGINE, options={"max_num_tokens": "many"}), "litert.max_num_tokens takes int, not 'many'"),
+            (replace(ENGINE, options={"bakend": "cpu"}), "litert has no option 'bakend': did you mean litert.backend?"),
+            (
+                replace(ENGINE, options={"max_num_tokens": "many"}),
+                "litert.max_num_tokens: expected a whole number of at least 1, not 'many'",
+            ),
             (replace(ENGINE, options={"max_num_tokens": 4096}), "4096 is not in 1 to 512"),
             (replace(ENGINE, device="auto", options={"backend": "npu"}), "cannot be loaded on npu: NPU is supported"),
         ],

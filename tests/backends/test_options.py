@@ -2,7 +2,7 @@
 
 import pytest
 
-from backends.server.options import Options
+from backends.options import Options
 from results.errors import UsageError
 
 KNOWN = ("url", "length", "start", "way")
