@@ -7,14 +7,19 @@
         def backend(self): …                    # the Adapter
         @pytest.fixture
         def session(self, opened): …            # kept open by a fixture of wider scope, on the demo pair where it can
+        @pytest.fixture
+        def ending(self, tmp_path): …           # token -> a session that ends a text at this token too (`endings`)
 
 Where a capability says that a runtime cannot, the check becomes: it refuses. A runtime of text only (no token ids in or
 out) is held to the same by its text; what it emits beyond the length limit in its last round is left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Literal
 
 import pytest
+import ran_against
 
 from backends.base import Availability, Backend, Session
 from results.records import Draft, Generation, Prompt, Request
@@ -22,6 +27,10 @@ from results.records import Draft, Generation, Prompt, Request
 LENGTH = 24
 WINDOW = 128
 """The demo pair's sliding window."""
+END = 272
+"""The 7th token of the demo pair's greedy answer to `SHORT`: within a round's drafts for k of 3 and 4."""
+
+Ending = Callable[[int], AbstractContextManager[Session]]
 
 SHORT = "import os\n\ndef walk(path):\n    "
 ODD = "# naïve Привет 你好 🌍🏳️‍🌈\u200d\u202e عربى\ns = '"
@@ -94,9 +103,9 @@ def assert_same_output(seen: Generation, other: Generation) -> None:
 
 
 class Conformance:
-    """The tests. They need the fixtures `backend` and `session`."""
+    """The tests. They need the fixtures `backend`, `session` and `ending`."""
 
-    ran_against = "real"
+    ran_against: Literal["real", "stub"] = "real"
     draft_lengths = (1, 3)
     """Two that the session takes, or the one that is fixed."""
 
@@ -108,12 +117,14 @@ class Conformance:
         if "k" in metafunc.fixturenames:
             metafunc.parametrize("k", self.draft_lengths)
 
-    def test_it_says_what_it_is(self, backend: Backend, session: Session) -> None:
+    def test_it_says_what_it_is(self, backend: Backend, session: Session, pytestconfig: pytest.Config) -> None:
         assert self.probe(backend).usable
         assert session.facts.versions
         assert session.facts.device
         assert session.facts.dtype
-        print(f"{backend.title}: ran against {self.ran_against}, {dict(session.facts.versions)}")
+        versions = ", ".join(f"{name} {version}" for name, version in session.facts.versions.items())
+        told = pytestconfig.stash.setdefault(ran_against.TOLD, [])
+        told.append(f"{backend.title}: {self.ran_against} ({versions})")
 
     def test_a_text_is_encoded_as_a_whole_and_can_be_cut(self, backend: Backend, session: Session) -> None:
         try:
@@ -154,6 +165,27 @@ class Conformance:
             seen = one(session, prompt, request)
             assert_sound(seen, request)
             assert seen.finish_reason == "length"
+
+    def test_an_end_token_ends_the_text_inside_a_round_as_it_does_without_drafts(
+        self, backend: Backend, session: Session, ending: Ending
+    ) -> None:
+        prompt = prompt_of(session, SHORT)
+        draft = Draft(backend.capabilities.methods[0], self.draft_lengths[-1])
+        whole = one(session, prompt, Request(LENGTH))
+        with ending(END) as ours:
+            plain = one(ours, prompt, Request(LENGTH))
+            drafted = one(ours, prompt, Request(LENGTH, draft))
+        assert_sound(plain, Request(LENGTH))
+        assert_sound(drafted, Request(LENGTH, draft))
+        assert plain.finish_reason == drafted.finish_reason == "stop"
+        assert_same_output(drafted, plain)
+        if whole.token_ids is not None:
+            assert plain.token_ids == whole.token_ids[: whole.token_ids.index(END) + 1]
+        else:
+            assert plain.text
+            assert whole.text is not None
+            assert whole.text != plain.text
+            assert whole.text.startswith(plain.text)
 
     def test_an_instrumented_pass_gives_the_same_tokens_and_shows_its_steps(
         self, backend: Backend, session: Session

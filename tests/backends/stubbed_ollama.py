@@ -6,6 +6,7 @@ from pathlib import Path
 
 from served_llama import llama
 from stubs.ollama_server import Stub, ollama
+from the_gguf_pair import TARGET
 
 from backends.base import Session
 from backends.ollama import Adapter
@@ -15,11 +16,11 @@ PAIR = Pair("demo", "demo", None)
 
 
 @contextmanager
-def stubbed(folder: Path, *lengths: int) -> Iterator[tuple[str, Stub, Path]]:
-    """URL, stub, log file. lengths: draft lengths that will be asked for; plain decoding always."""
+def stubbed(folder: Path, *lengths: int, target: str = TARGET) -> Iterator[tuple[str, Stub, Path]]:
+    """URL, stub, log file. lengths: draft lengths to come, plain decoding always. target: a GGUF file."""
     with ExitStack() as stack:
         # here, not when first asked for: they die with the thread that started them
-        urls = {k: stack.enter_context(llama(k or None)).url for k in (0, *lengths)}
+        urls = {k: stack.enter_context(llama(k or None, target)).url for k in (0, *lengths)}
         log = folder / "server.log"
         url, stub = stack.enter_context(ollama(urls, log))
         yield url, stub, log

@@ -11,7 +11,7 @@ from the_demo_pair import PAIR
 
 from backends.base import Session
 from backends.sglang import Adapter
-from results.records import Draft, EngineConfig, Json
+from results.records import Draft, EngineConfig, Json, Pair
 
 Launch = Callable[..., EngineConfig]
 
@@ -39,6 +39,6 @@ def stubbed(demo: Session, folder: Path, **environment: str) -> Iterator[Launch]
 
 
 @contextmanager
-def opened(engine: EngineConfig) -> Iterator[Session]:
-    with Adapter().open(PAIR, engine) as session:
+def opened(engine: EngineConfig, pair: Pair = PAIR) -> Iterator[Session]:
+    with Adapter().open(pair, engine) as session:
         yield session

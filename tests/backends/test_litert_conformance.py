@@ -1,11 +1,12 @@
 """LiteRT-LM on the real runtime and the demo pair's bundle, against what every backend must keep."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from conformance import Conformance
+from conformance import Conformance, Ending
 from hosted import hosted, needs, probed
-from the_litert_bundle import ENGINE, PAIR
+from the_litert_bundle import ENGINE, PAIR, stopping_at
 
 from backends.base import Availability, Backend, Session
 from backends.litert import Adapter
@@ -34,3 +35,7 @@ class TestLiteRT(Conformance):
     @pytest.fixture
     def session(self, opened: Session) -> Session:
         return opened
+
+    @pytest.fixture
+    def ending(self, tmp_path: Path) -> Ending:
+        return lambda token: hosted("litert", stopping_at(token, tmp_path / "ending.litertlm"), ENGINE)

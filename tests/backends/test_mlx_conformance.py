@@ -1,9 +1,11 @@
 """The MLX adapter on mlx-vlm and the demo pair, against what every backend must keep."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import endings
 import pytest
-from conformance import Conformance
+from conformance import Conformance, Ending
 from hosted import hosted, needs, probed
 from the_demo_pair import PAIR
 
@@ -35,3 +37,7 @@ class TestMlx(Conformance):
     @pytest.fixture
     def session(self, opened: Session) -> Session:
         return opened
+
+    @pytest.fixture
+    def ending(self, tmp_path: Path) -> Ending:
+        return lambda token: hosted("mlx", endings.checkpoint(tmp_path, token), ENGINE)

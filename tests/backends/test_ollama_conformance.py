@@ -1,9 +1,12 @@
 """The adapter for Ollama on a stub of its API over a real llama.cpp, against what every backend must keep."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import endings
 import pytest
-from conformance import Conformance
+from conformance import Conformance, Ending
 from hosted import needs
 from stubbed_ollama import opened, stubbed
 
@@ -29,4 +32,14 @@ class TestOllama(Conformance):
 
     @pytest.fixture
     def session(self, attached: Session) -> Session:
+        return attached
+
+    @pytest.fixture
+    def ending(self, tmp_path: Path) -> Ending:
+        @contextmanager
+        def attached(token: int) -> Iterator[Session]:
+            target = endings.gguf(tmp_path, token)
+            with stubbed(tmp_path, 3, target=target) as (url, _, log), opened(url, log=str(log)) as session:
+                yield session
+
         return attached

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
+import endings
 import pytest
 from arms import Arms
-from conformance import Conformance
+from conformance import Conformance, Ending
 from hosted import needs
 from served_llama import llama
+from the_gguf_pair import TARGET
 
 from backends.base import Backend, Session
 from backends.openai import Adapter
@@ -16,15 +19,15 @@ from results.records import Draft, EngineConfig, Pair
 pytestmark = [pytest.mark.model, needs("llamacpp")]
 
 
-@pytest.fixture(scope="module")
-def opened() -> Iterator[Session]:
-    """A server for every draft length asked for, started when it is."""
+@contextmanager
+def attached(target: str) -> Iterator[Session]:
+    """A server of that GGUF file for every draft length asked for, started when it is."""
     with ExitStack() as stack:
         urls: dict[int | None, str] = {}
 
         def url(k: int | None) -> str:
             if k not in urls:
-                urls[k] = stack.enter_context(llama(k)).url
+                urls[k] = stack.enter_context(llama(k, target)).url
             return urls[k]
 
         @contextmanager
@@ -39,6 +42,12 @@ def opened() -> Iterator[Session]:
         yield stack.enter_context(Arms(opening))
 
 
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Session]:
+    with attached(TARGET) as session:
+        yield session
+
+
 class TestOpenAI(Conformance):
     ran_against = "real"
 
@@ -49,3 +58,7 @@ class TestOpenAI(Conformance):
     @pytest.fixture
     def session(self, opened: Session) -> Session:
         return opened
+
+    @pytest.fixture
+    def ending(self, tmp_path: Path) -> Ending:
+        return lambda token: attached(endings.gguf(tmp_path, token))

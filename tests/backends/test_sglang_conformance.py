@@ -1,12 +1,17 @@
 """The adapter for SGLang on a stub of its protocol, over real tokens, against what every backend must keep."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import endings
 import pytest
 from arms import Arms
-from conformance import Conformance
+from conformance import Conformance, Ending
 from stubbed_sglang import opened, stubbed
+from the_demo_pair import ENGINE
 
+from backends import transformers
 from backends.base import Availability, Backend, Session
 from backends.sglang import Adapter
 
@@ -36,3 +41,17 @@ class TestSGLang(Conformance):
     @pytest.fixture
     def session(self, arms: Session) -> Session:
         return arms
+
+    @pytest.fixture
+    def ending(self, tmp_path: Path) -> Ending:
+        @contextmanager
+        def launched(token: int) -> Iterator[Session]:
+            pair = endings.checkpoint(tmp_path, token)
+            with (
+                transformers.Adapter().open(pair, ENGINE) as behind,
+                stubbed(behind, tmp_path) as engine,
+                Arms(lambda draft: opened(engine(draft), pair)) as session,
+            ):
+                yield session
+
+        return launched

@@ -1,7 +1,11 @@
 """The Transformers adapter on the real runtime and the demo pair, against what every backend must keep."""
 
+from pathlib import Path
+
+import endings
 import pytest
-from conformance import Conformance
+from conformance import Conformance, Ending
+from the_demo_pair import ENGINE
 
 from backends.base import Backend, Session
 from backends.transformers import Adapter
@@ -19,3 +23,7 @@ class TestTransformers(Conformance):
     @pytest.fixture
     def session(self, demo: Session) -> Session:
         return demo
+
+    @pytest.fixture
+    def ending(self, tmp_path: Path) -> Ending:
+        return lambda token: Adapter().open(endings.checkpoint(tmp_path, token), ENGINE)

@@ -8,13 +8,14 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import endings
 import pytest
-from conformance import LENGTH, SHORT, Conformance, assert_same_output, assert_sound, one, prompt_of
+from conformance import LENGTH, SHORT, Conformance, Ending, assert_same_output, assert_sound, one, prompt_of
 from hosted import hosted, hosting, needs, probed
 from launches import Launches
 from the_demo_pair import PAIR
@@ -54,6 +55,16 @@ class TestVllm(Conformance):
     @pytest.fixture
     def session(self, opened: Session) -> Session:
         return opened
+
+    @pytest.fixture
+    def ending(self, tmp_path: Path) -> Ending:
+        @contextmanager
+        def launched(token: int) -> Iterator[Session]:
+            pair = endings.checkpoint(tmp_path, token)
+            with ExitStack() as stack:
+                yield Launches(stack, lambda draft: hosted("vllm", pair, replace(ENGINE, draft=draft)))
+
+        return launched
 
     def test_an_instrumented_pass_gives_the_same_tokens_and_shows_its_steps(
         self, backend: Backend, session: Session
