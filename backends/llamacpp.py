@@ -27,7 +27,7 @@ class Adapter(Backend):
     name = "llamacpp"
     title = "llama.cpp"
     capabilities = Capabilities(
-        methods=("mtp", "draft-model", "prompt-lookup", "eagle3"),
+        methods=("mtp", "draft-model", "prompt-lookup", "eagle3", "native-mtp"),
         max_batch_plain=None,
         max_batch_speculative=None,
         draft_change="per-launch",

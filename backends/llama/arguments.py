@@ -17,10 +17,11 @@ SPEC_TYPES: Mapping[str, str] = {
     "draft-model": "draft-simple",
     "eagle3": "draft-eagle3",
     "prompt-lookup": "ngram-simple",
+    "native-mtp": "draft-mtp",
 }
 """Draft method -> `--spec-type`. Without it a drafter is loaded and never asked."""
 NEED_DRAFTER = ("draft-model", "eagle3")
-"""`mtp` takes one too, unless the target carries its own MTP layers."""
+"""`mtp` takes one too, unless the target carries its own MTP layers; `native-mtp` never does."""
 
 OWN = ("server", "parallel")
 """Options of this adapter: the path of a llama-server, and its number of slots. All others are llama-server's."""

@@ -29,6 +29,8 @@ def problems(draft: Draft | None, target: Model, drafter: Model | None) -> list[
         return [f"the target is itself a drafter ({kind})"]
     if draft is None or draft.method == "prompt-lookup":
         return []
+    if draft.method == "native-mtp":
+        return [] if target.number("nextn_predict_layers") else ["the target has no MTP layers of its own"]
     if drafter is None:
         if draft.method == "mtp" and target.number("nextn_predict_layers"):
             return []

@@ -35,7 +35,10 @@ def test_a_drafter_comes_with_its_type_and_always_drafts_k(method: str, expected
 
 
 def test_a_target_s_own_mtp_layers_need_no_file() -> None:
-    assert "--spec-draft-model" not in speculation(Draft("mtp", 2), None)
+    found = speculation(Draft("native-mtp", 2), None)
+    assert found == speculation(Draft("mtp", 2), None)
+    assert found[:4] == ["--spec-type", "draft-mtp", "--spec-draft-n-max", "2"]
+    assert "--spec-draft-model" not in found
 
 
 def test_prompt_lookup_takes_its_length_as_that_of_the_copied_text() -> None:

@@ -88,6 +88,7 @@ GEMMA = model("gemma4", embedding_length=128)
         (SMALL, GEMMA, ASSISTANT, "no model of its own (gemma4-assistant), it needs --method mtp"),
         (SMALL, GEMMA, model("eagle3", None), "needs --method eagle3"),
         (EAGLE, GEMMA, GEMMA, "is no EAGLE-3 head"),
+        (Draft("native-mtp", 4), GEMMA, ASSISTANT, "the target has no MTP layers of its own"),
         (None, ASSISTANT, None, "the target is itself a drafter"),
     ],
 )
@@ -104,5 +105,6 @@ def test_a_drafter_that_does_not_fit_is_told_in_one_line(
 def test_what_fits_is_let_through() -> None:
     assert fit.problems(MTP, GEMMA, ASSISTANT) == []
     assert fit.problems(MTP, model("qwen35", nextn_predict_layers=1), None) == []
+    assert fit.problems(Draft("native-mtp", 4), model("qwen35", nextn_predict_layers=1), None) == []
     assert fit.problems(SMALL, GEMMA, GEMMA) == []
     assert fit.problems(EAGLE, GEMMA, model("eagle3", None)) == []

@@ -124,6 +124,18 @@ def test_scores_agree_with_the_target_s_own_choice_and_see_another(session: Laun
         session.of(MTP).score(PROMPT, (3,))
 
 
+def test_the_gguf_target_computes_what_transformers_computes_from_its_folder(
+    session: Launches, demo: Session, prompts: list[Prompt]
+) -> None:
+    """Log-probabilities of another text than its own, which tell of every weight that was converted."""
+    text = prompts[2].token_ids
+    assert text is not None
+    for mine, theirs in zip(session.score(prompts[1], text[:16]), demo.score(prompts[1], text[:16]), strict=True):
+        assert mine.best_id == theirs.best_id
+        assert mine.logprob == pytest.approx(theirs.logprob, abs=2e-3)
+        assert mine.best_logprob == pytest.approx(theirs.best_logprob, abs=2e-3)
+
+
 def test_a_small_model_that_is_the_target_itself_has_every_draft_accepted() -> None:
     draft = Draft("draft-model", 3)
     with hosted("llamacpp", Pair("self", TARGET, TARGET), engine_of(draft)) as session:

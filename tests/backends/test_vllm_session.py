@@ -66,7 +66,12 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 
 def session(
-    answer: str | Answer, draft: Draft | None = MTP, *, revealing: bool = True, server: object = None
+    answer: str | Answer,
+    draft: Draft | None = MTP,
+    *,
+    revealing: bool = True,
+    server: object = None,
+    synthetic: bool = False,
 ) -> tuple[ServedSession, list[dict[str, Any]]]:
     """A session whose server answers `answer`, and the bodies that it is sent."""
     sent: list[dict[str, Any]] = []
@@ -80,7 +85,7 @@ def session(
     target = Target(AutoTokenizer.from_pretrained(DEMO / "target"), (1, 6), 2048, 2048, {})
     facts = SessionFacts({}, "cpu", "float32", (1, 6), 64, 2048)
     alive: Any = server or Alive()
-    return ServedSession(facts, target, alive, to, draft, revealing=revealing, synthetic=False), sent
+    return ServedSession(facts, target, alive, to, draft, revealing=revealing, synthetic=synthetic), sent
 
 
 def test_everything_is_said() -> None:
@@ -127,6 +132,21 @@ def test_an_answer_is_tokens_times_totals_and_what_the_engine_said() -> None:
 def test_an_instrumented_pass_gives_rounds() -> None:
     (seen,) = session(stream(CHUNKS))[0].generate([PROMPT], Request(7, MTP, capture="rounds"))
     assert seen.rounds == (Round(4, 0, 1), Round(4, 4, 5))
+
+
+def test_an_idle_drafter_has_drafted_nothing_or_says_that_it_is_off() -> None:
+    """Either makes the cell invalid (`results.checks.idle`, `says_off`)."""
+    none = {"num_spec_steps": 0, "num_accepted_draft_tokens": 0, "num_draft_tokens": 0, "acceptance_histogram": [0] * 5}
+    idle = {"speculative_decoding": {**none, "per_step_accepted": [], "per_step_drafted": []}}
+    (seen,) = session(stream([[326], [1824], [346]], metrics=idle))[0].generate([PROMPT], Request(3, MTP))
+    assert seen.counts == DraftCounts(2, 0, 0, (0, 0, 0, 0))
+    (seen,) = session(stream([[326], [1824], [346]], metrics=PLAIN))[0].generate([PROMPT], Request(3, MTP))
+    assert (seen.counts, seen.statement["speculative"]) == (None, False)
+
+
+def test_forced_acceptance_is_synthetic() -> None:
+    (seen,) = session(stream(CHUNKS), synthetic=True)[0].generate([PROMPT], Request(7, MTP))
+    assert seen.statement["synthetic"] is True
 
 
 def test_the_plain_arm_s_instrumented_pass_brings_the_logits_it_chose_by() -> None:
