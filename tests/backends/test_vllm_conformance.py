@@ -127,6 +127,15 @@ def test_logits_of_one_prefill_are_those_it_decoded_by(opened: Launches, prompts
         assert own.best_id == own.token_id
 
 
+def test_scores_are_those_of_transformers(opened: Launches, demo: Session, prompts: list[Prompt]) -> None:
+    text = prompts[2].token_ids
+    assert text is not None
+    for mine, theirs in zip(opened.score(prompts[1], text[:16]), demo.score(prompts[1], text[:16]), strict=True):
+        assert mine.best_id == theirs.best_id
+        assert mine.logit == pytest.approx(theirs.logit, abs=2e-3)
+        assert mine.best_logit == pytest.approx(theirs.best_logit, abs=2e-3)
+
+
 def test_another_token_scores_worse_and_by_how_much(opened: Launches, prompts: list[Prompt]) -> None:
     tokens = one(opened, prompts[0], Request(4)).token_ids
     assert tokens is not None
