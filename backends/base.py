@@ -87,6 +87,8 @@ class Capabilities:
     """`Session.score` works."""
     scores_sampling: bool = True
     """... and gives probabilities under a temperature too."""
+    encodes: bool = False
+    """Where prompts travel as text: `Session.encode` shows their tokens all the same, so that text is cut to length."""
     captures: tuple[Capture, ...] = ("timing",)
     formats: tuple[ModelFormat, ...] = ("hf",)
     """Of the model files that it loads, the preferred one first."""

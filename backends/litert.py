@@ -44,6 +44,7 @@ class Adapter(Backend):
         token_ids_out=False,
         sampling=False,
         scores=False,
+        encodes=True,
         captures=("timing", "rounds"),
         formats=("litertlm",),
         notes=NOTES,

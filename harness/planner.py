@@ -159,8 +159,8 @@ def _impossible(cell: Cell, candidate: Candidate) -> str | None:
         return candidate.misfit
     if cell.sampling.temperature > 0 and not able.sampling:
         return f"{cell.backend} does not sample (temperature {cell.sampling.temperature:g})"
-    if cell.prompt_tokens is not None and not able.token_ids_in:
-        return f"{cell.backend} takes no token ids, so that prompts keep their own length"
+    if cell.prompt_tokens is not None and not (able.token_ids_in or able.encodes):
+        return f"{cell.backend} takes no token ids and shows none, so that prompts keep their own length"
     if cell.draft is not None and cell.draft.method not in able.methods:
         return f"{cell.backend} does not draft by {cell.draft.method}: it offers {', '.join(able.methods)}"
     largest = able.max_batch_plain if cell.draft is None else able.max_batch_speculative

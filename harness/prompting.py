@@ -45,7 +45,7 @@ def describe(sources: Sequence[Source], sweep: Sweep) -> dict[str, Json]:
 
 
 def units(group: Group, running: Running, sources: Sequence[Source], sweep: Sweep) -> list[Unit]:
-    """The units of a group, as its engine tokenizes; as text where the runtime takes no tokens.
+    """The units of a group, as its engine tokenizes; as text where the runtime takes no tokens, of the same length.
 
     Raises UsageError where the workload is too small or a prompt does not fit into the target's context.
     """
@@ -62,5 +62,7 @@ def units(group: Group, running: Running, sources: Sequence[Source], sweep: Swee
         raise UsageError(
             f"-n {sweep.output_tokens}: too long, the context of {group.pair.name} holds {facts.context_limit} tokens"
         )
-    prompts = fit(sources, encode if group.token_ids else None, group.cell.prompt_tokens, count, longest=longest)
+    length, as_text = group.cell.prompt_tokens, not group.token_ids
+    shown = encode if group.token_ids or length is not None else None  # cells without tokens at all have no length
+    prompts = fit(sources, shown, length, count, longest=longest, as_text=as_text)
     return [tuple(prompts[start : start + rows]) for start in range(0, len(prompts), rows)]

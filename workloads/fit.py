@@ -8,6 +8,7 @@ cut. Ids are random only in `synthetic`, whose prompts say so.
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from results.errors import UsageError
 from results.records import Encoded, Prompt
@@ -33,14 +34,19 @@ def fit(
     count: int | None = None,
     *,
     longest: int | None = None,
+    as_text: bool = False,
 ) -> list[Prompt]:
     """The first `count` sources (None: all) as distinct prompts of exactly `prompt_tokens` tokens each.
 
     A prompt is head + content[:room] + tail, the frame (chat template, <bos>) included in its length.
     prompt_tokens: None keeps every text's own length. encode: None where the runtime shows no tokens; prompts then
     travel as text, at their own length. longest: the most tokens a prompt may have, context less output.
+    as_text: the runtime takes text and puts the frame round it by itself; prompts carry no ids, and a text that is cut
+    encodes to exactly as many tokens, which in the middle of a word may be others than the whole's.
     Raises UsageError where the workload is too small, its texts run out, or the target's context is too short.
     """
+    if as_text:
+        sources = [replace(source, bos=True) for source in sources]
     if prompt_tokens is not None and longest is not None and prompt_tokens > longest:
         raise UsageError(f"prompts of {prompt_tokens} tokens do not fit: the target's context leaves {longest}")
     chosen = _choose(sources, count)
@@ -55,8 +61,14 @@ def fit(
         return _distinct([_prompt(s, text, _ids(e)) for s, (text, e) in zip(chosen, drafts, strict=True)])
     drafts = _extend(chosen, drafts, sources, encode, prompt_tokens)
     cuts = [Encoded(e.head, e.content[: _room(e, prompt_tokens)], e.tail) for _, e in drafts]
-    texts = _cut_texts([text for text, _ in drafts], [cut.content for cut in cuts], encode)
-    return _distinct([_prompt(s, text, _ids(cut)) for s, text, cut in zip(chosen, texts, cuts, strict=True)])
+    texts = _cut_texts([text for text, _ in drafts], [cut.content for cut in cuts], encode, any_tokens=as_text)
+    if as_text and None in texts:
+        raise UsageError(
+            f"prompt {chosen[texts.index(None)].key} cannot be cut to exactly {prompt_tokens} tokens as text, which is "
+            "what this runtime takes: ask for another length, or leave -p out"
+        )
+    ids = [None if as_text else _ids(cut) for cut in cuts]
+    return _distinct([_prompt(*each) for each in zip(chosen, texts, ids, strict=True)])
 
 
 def synthetic(count: int, prompt_tokens: int, vocab_size: int, seed: int) -> list[Prompt]:
@@ -136,11 +148,13 @@ def _extend(
     return drafts
 
 
-def _cut_texts(texts: Sequence[str], contents: Sequence[tuple[int, ...]], encode: Encode) -> list[str | None]:
+def _cut_texts(
+    texts: Sequence[str], contents: Sequence[tuple[int, ...]], encode: Encode, *, any_tokens: bool
+) -> list[str | None]:
     """For each text the beginning that encodes to exactly these tokens; None where there is none.
 
     Bisects all texts together: the number of tokens grows with the length of the beginning. A cut inside a word may
-    encode differently from the whole, and then the tokens stand without a text.
+    encode differently from the whole, and then the tokens stand without a text. any_tokens: as many others will do.
     """
     low, high = [0] * len(texts), [len(text) for text in texts]
     while any(a < b for a, b in zip(low, high, strict=True)):
@@ -150,13 +164,16 @@ def _cut_texts(texts: Sequence[str], contents: Sequence[tuple[int, ...]], encode
             if low[i] < high[i]:
                 low[i], high[i] = (middle[i] + 1, high[i]) if count < len(content) else (low[i], middle[i])
     found: list[str | None] = [None] * len(texts)
+    as_long: list[str | None] = [None] * len(texts)
     for extra in range(LONGEST_TOKEN):
         left = [i for i, text in enumerate(found) if text is None and low[i] + extra <= len(texts[i])]
         if not left:
             break
         for i, e in zip(left, encode([texts[i][: low[i] + extra] for i in left]), strict=True):
-            found[i] = texts[i][: low[i] + extra] if e.content == contents[i] else None
-    return found
+            text = texts[i][: low[i] + extra]
+            found[i] = text if e.content == contents[i] else None
+            as_long[i] = as_long[i] or (text if len(e.content) == len(contents[i]) else None)
+    return [text or (other if any_tokens else None) for text, other in zip(found, as_long, strict=True)]
 
 
 def _ids(encoded: Encoded) -> tuple[int, ...]:

@@ -11,7 +11,8 @@ from the_litert_bundle import ENGINE, PAIR, stopping_at
 
 from backends.base import Session
 from results.metrics import timing
-from results.records import Draft, Generation, Prompt, Request
+from results.records import Draft, Encoded, Generation, Prompt, Request
+from workloads.prompts import fit, load
 
 pytestmark = [pytest.mark.model, needs("litert")]
 
@@ -63,6 +64,14 @@ def test_texts_are_tokenized_as_the_checkpoint_s_tokenizer_does(session: Session
     for line in map(json.loads, LINES):
         encoded = session.encode(line["text"], chat=False, thinking=False)
         assert (encoded.head, encoded.content, encoded.tail) == ((2,), tuple(line["prompt_ids"]), ())
+
+
+def test_prompts_are_cut_to_the_length_that_the_engine_counts(session: Session) -> None:
+    def encode(texts: list[str]) -> list[Encoded]:
+        return [session.encode(text, chat=False, thinking=False) for text in texts]
+
+    for prompt in fit(load("demo"), encode, 50, 8, as_text=True):
+        assert one(session, prompt, Request(1)).prompt_tokens == 50
 
 
 def test_what_the_engine_logs_when_it_is_destroyed_stays_in_the_log(session: Session, log: Path) -> None:

@@ -67,6 +67,14 @@ def test_what_cannot_run_is_put_aside_with_the_reason(pair: Pair, sweep: dict[st
         plan(pair=pair, **sweep)
 
 
+def test_a_runtime_of_text_takes_prompts_of_a_length_only_where_it_shows_tokens() -> None:
+    of_text = replace(ABLE, token_ids_in=False, scores=False)
+    with pytest.raises(UsageError, match="takes no token ids and shows none, so that prompts keep their own length"):
+        plan(of_text, prompt_tokens=[64])
+    (group,) = plan(replace(of_text, encodes=True), prompt_tokens=[64]).groups
+    assert (group.token_ids, group.cell.prompt_tokens) == (False, 64)
+
+
 def test_calls_and_tokens_are_counted() -> None:
     made = plan(draft_lengths=[2, 4], output_tokens=10, repeats=3)
     assert made.calls == 4 * (3 * 2 * 4 + 3 + 1)

@@ -159,3 +159,30 @@ def test_real_prompts_reach_their_length_with_a_real_tokenizer(
             known += 1
             assert prompt.token_ids == head + demo_encode([prompt.text])[0].content
     assert known >= 20
+
+
+# ------------------------------------------------------------------------------------------- runtimes that take text
+
+
+@pytest.mark.parametrize("length", [12, 37, 64, 300])
+def test_text_is_cut_so_that_it_encodes_to_exactly_so_many_tokens(demo_encode: Encode, length: int) -> None:
+    sources = load("demo")
+    prompts = fit(sources, demo_encode, length, as_text=True)
+    assert len(prompts) == len(sources)
+    for prompt, encoded in zip(prompts, demo_encode([prompt.text or "" for prompt in prompts]), strict=True):
+        assert prompt.token_ids is None
+        assert len(encoded.head + encoded.content) == length
+
+
+def test_the_runtime_s_own_bos_counts_also_for_excerpts(demo_encode: Encode) -> None:
+    (prompt,) = fit([source("x", words("w", 50), bos=False)], demo_encode, 20, as_text=True)
+    assert len(demo_encode([prompt.text or ""])[0].content) == 19
+
+
+def test_text_that_no_cut_makes_so_long_is_refused() -> None:
+    def in_pairs(texts: list[str]) -> list[Encoded]:
+        return [Encoded((), (1, 2) * len(text), ()) for text in texts]
+
+    assert fit([source("x", "abcdef")], in_pairs, 4, as_text=True)[0].text == "ab"
+    with pytest.raises(UsageError, match="prompt x cannot be cut to exactly 5 tokens as text"):
+        fit([source("x", "abcdef")], in_pairs, 5, as_text=True)
