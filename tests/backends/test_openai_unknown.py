@@ -1,6 +1,9 @@
 """A server that reveals nothing (a stub that hides what a real llama.cpp says): measured, unverified, never ranked."""
 
 import json
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -113,6 +116,17 @@ def test_a_server_that_counts_no_tokens_is_refused_when_it_is_opened(servers: tu
         engine = EngineConfig(options={"url": "http://127.0.0.1:9", "plain_url": silent})
         with pytest.raises(UsageError, match="does not count its tokens"), Adapter().open(PAIR, engine):
             pass
+
+
+def test_a_server_that_dies_in_the_middle_of_an_answer_fails_the_call() -> None:
+    with llama(None) as doomed:
+        engine = EngineConfig(options={"url": "http://127.0.0.1:9", "plain_url": doomed.url})
+        with Adapter().open(PAIR, engine) as session:
+            killing = threading.Timer(0.1, os.kill, (doomed.pid, signal.SIGKILL))
+            killing.start()
+            with pytest.raises(RuntimeError, match="/v1/completions"):
+                session.generate([PROMPT], Request(1500))
+            killing.join()
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
