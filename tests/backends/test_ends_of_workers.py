@@ -3,7 +3,9 @@
 import os
 import signal
 import threading
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -12,10 +14,12 @@ import the_gguf_pair
 import the_litert_bundle
 from conformance import SHORT
 from hosted import hosting, needs
+from served_llama import llama
+from stubbed_ollama import stubbed
 
 from backends.protocol import Generate, Open
 from harness.client import CallFailed, Worker
-from results.records import Draft, EngineConfig, Prompt, Request
+from results.records import Draft, EngineConfig, Json, Pair, Prompt, Request
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
@@ -67,3 +71,24 @@ def test_a_runtime_that_dies_in_the_middle_is_a_crash_and_the_next_one_works(nam
         opened(worker, name)
         (seen,) = worker.ask(replace(CALL, request=Request(8, MTP)), 60).generations
         assert seen.n_tokens >= 8
+
+
+@needs("llamacpp")
+@pytest.mark.parametrize("name", ["openai", "ollama"])
+def test_a_server_by_url_outlives_a_call_that_is_cancelled(name: str, tmp_path: Path) -> None:
+    served = Pair("demo", "demo", None)
+    with ExitStack() as stack:
+        if name == "ollama":
+            url, *_ = stack.enter_context(stubbed(tmp_path))
+            options: dict[str, Json] = {"url": url}
+        else:
+            options = {"url": "http://127.0.0.1:9", "plain_url": stack.enter_context(llama(None)).url}
+        opening = Open(served, EngineConfig(threads=1, methods=("mtp",), options=options))
+        with hosting(name) as worker:
+            worker.ask(opening, 60)
+            with pytest.raises(CallFailed, match="no answer to generate"):
+                worker.ask(replace(CALL, request=Request(1000)), EARLY_S)
+        with hosting(name) as worker:
+            worker.ask(opening, 60)
+            (seen,) = worker.ask(replace(CALL, request=Request(8)), 60).generations
+            assert seen.n_tokens == 8
