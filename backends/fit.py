@@ -1,10 +1,12 @@
 """Does this drafter fit this target? Judged from the two config.json alone, before anything is loaded.
 
-`check` reads local folders; where a model is a hub id, an adapter calls `refuse` with the configs once it has them.
+`check` reads local folders and what was downloaded before; where a hub id is new here, an adapter calls `refuse` with
+the configs once it has them.
 The keys are those of Transformers' checkpoints (flat, or under `text_config` in multimodal ones).
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 
 
 def check(pair: Pair, methods: Iterable[str]) -> None:
-    """Raises UsageError where local folders are no models or do not fit each other; hub ids pass unseen."""
+    """Raises UsageError where models that are here do not fit each other; hub ids that are not here pass unseen."""
     target = read(pair.target)
     assistant = read(pair.assistant) if pair.assistant else None
     if target is None or (assistant is None and pair.assistant):
@@ -46,18 +48,18 @@ def problems(method: str, target: Config, assistant: Config | None) -> list[str]
 
     mtp: the assistant is an MTP assistant of the target's family, takes the target's hidden size, vocabulary and
     head size (it reads the target's keys and values), and has no layer type that the target lacks.
-    draft-model: an ordinary model with the target's vocabulary. Other methods need no assistant.
+    draft-model: an ordinary model with the target's vocabulary. eagle3: a head of its own kind. Others need none.
     """
     if target.get("model_type") in FAMILIES:
         return [f"the target is itself an MTP assistant ({target['model_type']})"]
-    if method not in ("mtp", "draft-model"):
+    if method not in ("mtp", "draft-model", "eagle3"):
         return []
     if assistant is None:
         return ["no assistant is named"]
     kind = str(assistant.get("model_type"))
-    if method == "draft-model":
+    if method in ("draft-model", "eagle3"):
         own = [f"the drafter is an MTP assistant ({kind}), which needs --method mtp"] if kind in FAMILIES else []
-        return own + _differences(target, assistant, ("vocab_size",))
+        return own + (_differences(target, assistant, ("vocab_size",)) if method == "draft-model" else [])
     if kind not in FAMILIES:
         return [f"the assistant is no MTP assistant (model type {kind}); a small ordinary model needs draft-model"]
     found = []
@@ -74,7 +76,7 @@ def problems(method: str, target: Config, assistant: Config | None) -> list[str]
 
 
 def read(model: str) -> Config | None:
-    """The config.json of a local folder; None for a hub id or a model file of another format.
+    """The config.json of a local folder, or of a hub id that was downloaded; None for others, and for model files.
 
     Raises UsageError for a folder without one, one that is no JSON object, and a path that leads nowhere.
     """
@@ -85,7 +87,20 @@ def read(model: str) -> Config | None:
         raise UsageError(
             f"no such model folder: {model}; give a folder with a config.json, or a hub id like owner/name"
         )
-    return None
+    return _downloaded(model)
+
+
+def _downloaded(model: str) -> Config | None:
+    """Of a hub id, from the cache that huggingface_hub fills: models--OWNER--NAME/snapshots/COMMIT/config.json."""
+    home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
+    cache = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
+    folder = cache / f"models--{model.replace('/', '--')}"
+    try:
+        commit = (folder / "refs" / "main").read_text("utf-8").strip()
+    except OSError:
+        return None
+    file = folder / "snapshots" / commit / "config.json"
+    return _parse(file) if file.is_file() else None
 
 
 def _parse(file: Path) -> Config:

@@ -173,6 +173,8 @@ def _impossible(cell: Cell, candidate: Candidate) -> str | None:
 def _no_drafter(draft: Draft, candidate: Candidate) -> str | None:
     """Why the pair's files, or the server, hold nothing that drafts so in this runtime, or None."""
     name, fixed = candidate.pair.name, candidate.draft_lengths
+    if draft.method in candidate.unfit:
+        return candidate.unfit[draft.method]
     if fixed == ():
         return f"{name} holds no drafter for {candidate.backend}"
     if fixed and draft.length not in fixed:

@@ -54,6 +54,8 @@ def test_a_unified_pair_fits_and_does_not_mix_with_the_other_family() -> None:
         ("mtp", ASSISTANT, ASSISTANT, "the target is itself an MTP assistant (gemma4_assistant)"),
         ("prompt-lookup", ASSISTANT, None, "the target is itself an MTP assistant"),
         ("draft-model", TARGET, ASSISTANT, "the drafter is an MTP assistant (gemma4_assistant), which needs --method"),
+        ("eagle3", TARGET, ASSISTANT, "the drafter is an MTP assistant (gemma4_assistant), which needs --method mtp"),
+        ("eagle3", TARGET, None, "no assistant is named"),
         ("draft-model", TARGET, TARGET | {"vocab_size": 32000}, "vocab size differs: 32000 in the drafter, 2048 in"),
         ("draft-model", TARGET, None, "no assistant is named"),
     ],
@@ -87,6 +89,19 @@ def test_local_folders_are_refused_in_one_line_that_names_both_and_what_to_do(tm
 def test_hub_ids_pass_until_their_configs_are_here() -> None:
     fit.check(Pair("x", "google/gemma-4-E2B-it", "google/gemma-4-E2B-it-assistant"), ("mtp",))
     fit.check(Pair("x", str(DEMO / "target"), "google/gemma-4-E2B-it-assistant"), ("mtp",))
+
+
+def test_a_hub_id_that_was_downloaded_is_judged_like_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--owner--name"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("abc")
+    pair = Pair("x", str(DEMO / "target"), "owner/name")
+    fit.check(pair, ("mtp",))
+    (folder / "snapshots" / "abc").mkdir(parents=True)
+    (folder / "snapshots" / "abc" / "config.json").write_text(json.dumps(ASSISTANT | {"backbone_hidden_size": 96}))
+    with pytest.raises(UsageError, match="expects hidden size 96"):
+        fit.check(pair, ("mtp",))
 
 
 def test_a_folder_without_a_config_is_no_model(tmp_path: Path) -> None:

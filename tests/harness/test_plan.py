@@ -4,11 +4,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from backends.base import Capabilities
-from harness.candidates import Candidate
+from harness.candidates import Candidate, candidates
 from harness.order import Call, block, sampling_seed, visits
 from harness.plan import Group, Plan, Stage
 from harness.planner import make_plan
@@ -16,8 +17,9 @@ from harness.stopping import StopRule
 from harness.sweep import Sweep
 from results.errors import UsageError
 from results.metrics import Timing
-from results.records import HEADLINE, Pair
+from results.records import HEADLINE, Draft, Pair
 from results.speedup import Visit
+from workloads.pairs import PAIRS
 
 ABLE = Capabilities(
     methods=("mtp",),
@@ -73,6 +75,20 @@ def test_a_runtime_of_text_takes_prompts_of_a_length_only_where_it_shows_tokens(
         plan(of_text, prompt_tokens=[64])
     (group,) = plan(replace(of_text, encodes=True), prompt_tokens=[64]).groups
     assert (group.token_ids, group.cell.prompt_tokens) == (False, 64)
+
+
+def test_an_mtp_assistant_and_an_eagle_3_head_stand_in_one_sweep_each_with_its_own_method(tmp_path: Path) -> None:
+    demo = Path(PAIRS["demo"].target)
+    (tmp_path / "config.json").write_text('{"model_type": "llama", "architectures": ["LlamaForCausalLMEagle3"]}')
+    names = (f"{demo}:{demo.parent / 'assistant'}", f"{demo}:{tmp_path}")
+    sweep = Sweep(backends=("vllm",), pairs=names, methods=("mtp", "eagle3"), draft_lengths=(3,), prompts=4)
+    made = make_plan(sweep, [*candidates(sweep)])
+    drafting = [(group.pair.name, arm.cell.draft) for group in made.groups for arm in group.speculative]
+    assert drafting == [(names[0], Draft("mtp", 3)), (names[1], Draft("eagle3", 3))]
+    whys = [cell.skipped or "" for cell in made.skipped]
+    assert len(whys) == 2
+    assert "which needs --method mtp" in whys[0]
+    assert "cannot run mtp: the assistant is no MTP assistant" in whys[1]
 
 
 def test_calls_and_tokens_are_counted() -> None:
