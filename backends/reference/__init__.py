@@ -1,0 +1,61 @@
+"""mtpbench's own engine over Transformers' Gemma 4 modules: batched MTP decoding with everything visible.
+
+What a round is made of is in `steps` (draft, verify), what a batch carries from round to round in `rows` and `cache`,
+the rules of acceptance in `verdict`, how steps are executed in `paths`. These modules import PyTorch, so they are
+imported once an engine opens.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from backends import fit, transformers
+from backends.base import Availability, Backend, Capabilities, Session
+from results.records import EngineConfig, Pair
+
+NOTES = (
+    "the drafter sees no rejected draft's keys and values; Transformers' does: -o reference.rejected_kv=visible",
+    "a round always drafts its full length; what lies beyond the end of a text is thrown away",
+)
+
+
+class Adapter(Backend):
+    name = "reference"
+    title = "mtpbench reference engine"
+    capabilities = Capabilities(
+        methods=("mtp", "mtp-full-softmax", "mtp-no-activations"),
+        max_batch_plain=None,
+        max_batch_speculative=None,
+        draft_change="per-request",
+        reveals="rounds",
+        token_ids_in=True,
+        token_ids_out=True,
+        sampling=True,
+        scores=True,
+        captures=("timing", "rounds"),
+        concurrency="closed-loop",
+        notes=NOTES,
+    )
+
+    def probe(self) -> Availability:
+        """Whatever Transformers needs, the same modules being used."""
+        return transformers.Adapter().probe()
+
+    @contextmanager
+    def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:
+        """Loads the target, and the assistant where a method drafts."""
+        from backends.hf.loading import loaded
+        from backends.reference import settings
+        from backends.reference.session import ReferenceSession
+
+        own = settings.read(engine.options)
+        for method in engine.methods:
+            settings.refuse_method(method)
+        methods = ("mtp",) if engine.methods else ()
+        fit.check(pair, methods)
+        with loaded(pair, replace(engine, methods=methods, options=own.loading)) as models:
+            session = ReferenceSession(models, engine, own)
+            try:
+                yield session
+            finally:
+                session.release()

@@ -1,0 +1,152 @@
+"""A loaded pair, and batches running on it: buffers, steps, and how they are executed."""
+
+from dataclasses import dataclass
+
+import torch
+
+from backends.hf.loading import Models
+from backends.hf.watching import Clock, Mark
+from backends.reference import paths, steps, verdict
+from backends.reference.cache import row_bytes
+from backends.reference.models import Drafter, Target
+from backends.reference.paths import Path
+from backends.reference.rows import Rows
+from backends.reference.steps import Drafted, Rule, Verified
+from backends.reference.verdict import Dice
+
+WIDTH = 9
+"""Tokens of the widest pass that rows are made for at first: draft lengths up to 8."""
+GRAIN = 64
+"""Capacities are multiples of this, so that few different ones are compiled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a round left on the device."""
+
+    verified: Verified
+    marks: tuple[Mark, Mark, Mark] | None
+    """Begun, drafted, verified; of an instrumented pass."""
+
+
+class Running:
+    """Steps made for one set of rows and one rule."""
+
+    def __init__(self, rows: Rows, drafter: Drafter | None, rule: Rule, path: Path, number: int) -> None:
+        """number: tells these steps from all others of this process."""
+        self.rows, self.rule, self.path = rows, rule, path
+        device = rows.lengths.device
+        k, size = rule.length, rows.size
+        self._dice = Dice(
+            torch.zeros(size, k, device=device), torch.zeros(size, device=device), torch.zeros(size, k, device=device)
+        )
+        self._none = Drafted(torch.zeros(size, 0, dtype=torch.long, device=device), None)
+        self._rolls = not rule.greedy or rule.forced is not None
+        name = f"k{k}_rows{size}_{number}"
+        self._verify = paths.executed(steps.verifying(rows, rule), f"verify_{name}", path)
+        self._draft: steps.Draft | None = None
+        if k:
+            assert drafter is not None  # sessions load one wherever a method needs it
+            self._draft = paths.executed(steps.drafting(rows, drafter, rule), f"draft_{name}", path)
+        self._graph_of_draft: paths.Captured | None = None
+        self._graph_of_verify: paths.Captured | None = None
+
+    def generator(self, seed: int | None) -> torch.Generator | None:
+        """Where this batch's random numbers come from; None where it needs none."""
+        if not self._rolls:
+            return None
+        generator = torch.Generator(self.rows.lengths.device)
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(seed)
+        return generator
+
+    @torch.inference_mode()
+    def fill(self, places: list[int], prompts: list[tuple[int, ...]]) -> torch.Tensor:
+        """Logits [prompts, vocabulary] after the prompts; always eager, because its width is the prompts'."""
+        return self.rows.fill(places, prompts)
+
+    @torch.inference_mode()
+    def first(self, logits: torch.Tensor, draws: torch.Generator | None) -> torch.Tensor:
+        """The tokens that prefills emit: [prompts]."""
+        if self.rule.greedy or draws is None:
+            return logits.argmax(-1)
+        uniform = torch.rand(len(logits), generator=draws, device=logits.device)
+        return verdict.draw(verdict.probabilities(logits, self.rule.sampling), uniform)
+
+    @torch.inference_mode()
+    def round(self, clock: Clock | None, draws: torch.Generator | None) -> Round:
+        """One round of all rows; nothing here waits for the device."""
+        if draws is not None:
+            for numbers in (self._dice.accept, self._dice.choose, self._dice.draft):
+                numbers.uniform_(generator=draws)
+        began = clock.mark() if clock else None
+        drafted = self._drafted()
+        between = clock.mark() if clock else None
+        verified = self._verified(drafted)
+        return Round(verified, (began, between, clock.mark()) if clock else None)
+
+    def _drafted(self) -> Drafted:
+        draft = self._draft
+        if draft is None:
+            return self._none
+        if not self.path.endswith("graphs"):
+            return draft(self._dice)
+        if self._graph_of_draft is None:
+            self._graph_of_draft = paths.Captured(lambda: draft(self._dice))
+        drafted: Drafted = self._graph_of_draft()
+        return drafted
+
+    def _verified(self, drafted: Drafted) -> Verified:
+        if not self.path.endswith("graphs"):
+            return self._verify(drafted, self._dice)
+        if self._graph_of_verify is None:
+            self._graph_of_verify = self._capture(drafted)
+        verified: Verified = self._graph_of_verify()
+        return verified
+
+    def _capture(self, drafted: Drafted) -> paths.Captured:
+        """Warming up and capturing move the rows on, so they are put back."""
+        state = (self.rows.last, self.rows.hidden, self.rows.written, self.rows.lengths)
+        before = [tensor.clone() for tensor in state]
+        made = paths.Captured(lambda: self._verify(drafted, self._dice))
+        for tensor, value in zip(state, before, strict=True):
+            tensor.copy_(value)
+        return made
+
+
+class Engine:
+    """The pair, with rows for the batch sizes that were asked for."""
+
+    def __init__(self, models: Models, path: Path, max_context: int | None) -> None:
+        self.target = Target(models.target)
+        self.drafter = None if models.assistant is None else Drafter(models.assistant)
+        self.path = path
+        self._context = max_context or 0
+        self._rows: dict[int, Rows] = {}
+        self._running: dict[tuple[int, Rule], Running] = {}
+        self._made = 0
+
+    def running(self, size: int, rule: Rule, longest: int) -> Running:
+        """Steps for `size` rows of up to `longest` tokens, prompt and output; made once for each size and rule."""
+        rows = self._rows.get(size)
+        needed, widest = max(longest, self._context) + rule.length + 1, max(rule.length + 1, WIDTH)
+        if rows is None or rows.capacity < needed or rows.widest < widest:
+            self._forget(size)
+            rows = Rows(self.target, size, -(-needed // GRAIN) * GRAIN, widest)
+            self._rows[size] = rows
+        if (size, rule) not in self._running:
+            self._made += 1
+            self._running[size, rule] = Running(rows, self.drafter, rule, self.path, self._made)
+        return self._running[size, rule]
+
+    def cache_bytes(self, size: int, longest: int, k: int) -> int:
+        """Memory of the rows' keys and values."""
+        widest = max(k + 1, WIDTH)
+        capacity = -(-(longest + k + 1) // GRAIN) * GRAIN
+        return size * row_bytes(self.target.layout, capacity, widest, self.target.text.embed_tokens.weight.itemsize)
+
+    def _forget(self, size: int) -> None:
+        self._rows.pop(size, None)
+        self._running = {key: running for key, running in self._running.items() if key[0] != size}

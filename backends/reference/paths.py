@@ -1,0 +1,59 @@
+"""How a step is executed: as it is written, compiled, or as a CUDA graph. Which one it was is stored with every trial.
+
+Compiled: TorchInductor makes one graph of a step, for one set of buffers, one width and one batch. Its guards are
+left out (they cost half as much as the step itself on a CPU), which is sound because a compiled step is never called
+with anything but the tensors it was made for. Two steps must not share a code object then: the compiler files its
+results under that.
+
+Graphs: the step's kernels are recorded once and replayed, over static inputs and outputs.
+"""
+
+import types
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, cast
+
+import torch
+
+Path = Literal["eager", "compiled", "graphs", "compiled+graphs"]
+F = TypeVar("F", bound=Callable[..., Any])
+CUDA: Any = torch.cuda
+"""Untyped."""
+
+WARM_UPS = 3
+"""Calls on a side stream before a capture, as PyTorch asks for."""
+
+
+def executed(step: F, name: str, path: Path) -> F:
+    """The step, executed that way. name: tells it apart from every other step of this process."""
+    return compiled(step, name) if path.startswith("compiled") else step
+
+
+def compiled(step: F, name: str) -> F:
+    """One graph, or an error: nothing falls back to eager unseen."""
+    assert isinstance(step, types.FunctionType)
+    own = types.FunctionType(
+        step.__code__.replace(co_name=name), step.__globals__, name, step.__defaults__, step.__closure__
+    )
+    options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+    made: Any = torch.compile(own, dynamic=False, fullgraph=True, options=options)
+    return cast(F, made)
+
+
+class Captured:
+    """A step without arguments as a CUDA graph; the result is always the same tensors, with new contents."""
+
+    def __init__(self, step: Callable[[], Any]) -> None:
+        """Raises what the step raises; it is called a few times, and leaves its buffers changed."""
+        side = CUDA.Stream()
+        side.wait_stream(CUDA.current_stream())
+        with CUDA.stream(side):
+            for _ in range(WARM_UPS):
+                step()
+        CUDA.current_stream().wait_stream(side)
+        self._graph = CUDA.CUDAGraph()
+        with CUDA.graph(self._graph):
+            self._result = step()
+
+    def __call__(self) -> Any:
+        self._graph.replay()
+        return self._result

@@ -1,0 +1,104 @@
+"""A session over the reference engine: batches, and everything that is seen of them."""
+
+from collections.abc import Sequence
+
+import torch
+
+from backends.base import GREEDY, Session
+from backends.hf import encoding, scoring
+from backends.hf.loading import Models
+from backends.hf.watching import clock_of
+from backends.prompts import ids_of, refuse_length, refuse_unknown_tokens
+from backends.reference import decoding, settings
+from backends.reference.cache import prefill_masks
+from backends.reference.decoding import Order, Row
+from backends.reference.engine import Engine, Running
+from backends.reference.settings import Settings
+from results.records import Encoded, EngineConfig, Generation, Json, Prompt, Request, Sampling, TokenScore
+
+
+class ReferenceSession(Session):
+    """Plain and MTP decoding of batches over one loaded pair."""
+
+    def __init__(self, models: Models, config: EngineConfig, own: Settings) -> None:
+        self.facts = models.facts
+        self._models, self._own = models, own
+        self._engine = Engine(models, own.path, config.max_context)
+
+    def release(self) -> None:
+        """Let go of models and buffers; the session cannot be used after it."""
+        del self._models, self._engine
+
+    def encode(self, text: str, *, chat: bool, thinking: bool) -> Encoded:
+        chat = chat and self.facts.chat_template
+        return encoding.encode(self._models.tokenizer, text, chat=chat, thinking=thinking)
+
+    def generate(self, prompts: Sequence[Prompt], request: Request) -> list[Generation]:
+        rows = [ids_of(self, prompt) for prompt in prompts]
+        self._refuse(rows, request)
+        size = min(len(rows), request.in_flight or len(rows))
+        rule = settings.rule(self._own, request.draft, request.sampling)
+        longest = max(map(len, rows)) + request.max_new_tokens
+        running = self._engine.running(size, rule, longest)
+        device = self._models.device
+        clock = clock_of(device) if request.capture == "rounds" else None
+        order = Order(
+            max_new_tokens=request.max_new_tokens,
+            eos=frozenset(() if request.ignore_eos else self._models.eos),
+            clock=clock,
+            keep_logits=clock is not None and request.draft is None and rule.greedy,
+            seed=request.sampling.seed,
+        )
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        decoded = decoding.decode(running, rows, order)
+        peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+        return [
+            self._generation(row, len(prompt), running, order, peak) for row, prompt in zip(decoded, rows, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def score(self, prompt: Prompt, continuation: Sequence[int], sampling: Sampling = GREEDY) -> list[TokenScore]:
+        if not continuation:
+            return []
+        ids = [*ids_of(self, prompt), *continuation]
+        refuse_length(self.facts, len(ids))
+        target, device = self._engine.target, self._models.device
+        width = len(ids) - 1
+        masks = prefill_masks(torch.tensor([width], device=device), width, target.layout.window)
+        positions = torch.arange(width, device=device)[None]
+        hidden = target.hidden(torch.tensor([ids[:-1]], device=device), positions, masks, None)
+        return scoring.scores(target.logits(hidden[0, -len(continuation) :]), continuation, sampling)
+
+    def _refuse(self, rows: Sequence[Sequence[int]], request: Request) -> None:
+        if not rows:
+            raise ValueError("a batch needs at least one prompt")
+        if request.draft is not None and self._engine.drafter is None:
+            raise ValueError(f"this session was opened for no drafts, not {request.draft.method!r}")
+        if request.draft is not None:
+            settings.refuse_method(request.draft.method)
+        refuse_length(self.facts, max(map(len, rows)) + request.max_new_tokens)
+        refuse_unknown_tokens(self.facts, rows)
+
+    def _generation(self, row: Row, prompt_tokens: int, running: Running, order: Order, peak: int | None) -> Generation:
+        speculative, clock = running.rule.length > 0, order.clock
+        statement: dict[str, Json] = {"path": running.path, "cache_bytes": running.rows.cache.nbytes}
+        if speculative:
+            statement["draft_length"] = running.rule.length
+        if speculative and running.rule.forced is not None:
+            statement |= {"synthetic": True, "acceptance": list(running.rule.forced)}
+        scores = scoring.scores(torch.stack(row.logits), row.tokens, GREEDY) if row.logits else None
+        return Generation(
+            n_tokens=len(row.tokens),
+            token_ids=tuple(row.tokens),
+            text=str(self._models.tokenizer.decode(row.tokens, skip_special_tokens=True)),
+            arrivals=tuple(row.arrivals),
+            prompt_tokens=prompt_tokens,
+            rounds=decoding.rounds_of(row, clock) if clock is not None and speculative else None,
+            steps=decoding.steps_of(row, clock) if clock is not None and not speculative else None,
+            scores=None if scores is None else tuple(scores),
+            finish_reason="stop" if row.ended else "length",
+            cached_tokens=0,  # every prompt is computed from its first token on
+            peak_memory_bytes=peak,
+            statement=statement,
+        )
