@@ -79,15 +79,21 @@ class Slots:
                 shape = kept and (rows, kept[0], self.sizes[kind], kept[1])
                 buffers.append(None if shape is None else torch.zeros(shape, dtype=dtype, device=device))
         self.slots = {kind: torch.arange(size, device=device) for kind, size in self.sizes.items()}
-        self._at: dict[str, torch.Tensor] = {}
+        self._places = torch.arange(rows, device=device)[:, None, None]
+        self._heads = {h: torch.arange(h, device=device)[:, None] for h, _ in filter(None, layout.heads)}
+        self._at: Mapping[str, torch.Tensor] = {}
 
     @property
     def nbytes(self) -> int:
         return sum(buffer.nbytes for buffer in (*self.keys, *self.values) if buffer is not None)
 
-    def aim(self, positions: torch.Tensor) -> None:
-        """Where the next pass writes: [rows, tokens], consecutive in each row."""
-        self._at = {kind: (positions % size)[:, None, :, None] for kind, size in self.sizes.items()}
+    def slots_of(self, positions: torch.Tensor) -> dict[str, torch.Tensor]:
+        """{layer type: [rows, tokens]}: where a pass at these positions, consecutive in each row, writes."""
+        return {kind: positions % size for kind, size in self.sizes.items()}
+
+    def aim(self, at: Mapping[str, torch.Tensor]) -> None:
+        """The next pass writes there."""
+        self._at = at
 
     def update(
         self, key: torch.Tensor, value: torch.Tensor, layer: int, *_: Any, **__: Any
@@ -95,9 +101,10 @@ class Slots:
         """Write a pass's keys and values [rows, heads, tokens, head size]; the whole buffers come back."""
         keys, values = self.keys[layer], self.values[layer]
         assert keys is not None and values is not None  # a layer that shares another's never asks
-        at = self._at[self.layout.kinds[layer]].expand_as(key)
-        keys.scatter_(2, at, key)
-        values.scatter_(2, at, value)
+        # An index_put, because the compiler does a scatter on a copy of the whole buffer.
+        where = (self._places, self._heads[key.shape[1]], self._at[self.layout.kinds[layer]][:, None])
+        keys.index_put_(where, key)
+        values.index_put_(where, value)
         return keys, values
 
     def positions(self, kind: str, last: torch.Tensor) -> torch.Tensor:

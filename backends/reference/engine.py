@@ -43,13 +43,13 @@ class Running:
         self._none = Drafted(torch.zeros(size, 0, dtype=torch.long, device=device), None)
         self._rolls = not rule.greedy or rule.forced is not None
         name = f"k{k}_rows{size}_{number}"
+        self._look = paths.executed(steps.looking(rows, drafter, rule), f"look_{name}", path)
         self._verify = paths.executed(steps.verifying(rows, rule), f"verify_{name}", path)
         self._draft: steps.Draft | None = None
         if k:
             assert drafter is not None  # sessions load one wherever a method needs it
             self._draft = paths.executed(steps.drafting(rows, drafter, rule), f"draft_{name}", path)
-        self._graph_of_draft: paths.Captured | None = None
-        self._graph_of_verify: paths.Captured | None = None
+        self._graphs: _Graphs | None = None
 
     def generator(self, seed: int | None) -> torch.Generator | None:
         """Where this batch's random numbers come from; None where it needs none."""
@@ -81,39 +81,34 @@ class Running:
         if draws is not None:
             for numbers in (self._dice.accept, self._dice.choose, self._dice.draft):
                 numbers.uniform_(generator=draws)
+        if self.path.endswith("graphs"):
+            self._graphs = self._graphs or self._captured()
+            look, draft, verify = self._graphs
+        else:
+            look, draft, verify = self._look, self._draft, self._verify
+        view = look()
         began = clock.mark() if clock else None
-        drafted = self._drafted()
+        drafted = self._none if draft is None else draft(view, self._dice)
         between = clock.mark() if clock else None
-        verified = self._verified(drafted)
+        verified = verify(view, drafted, self._dice)
         return Round(verified, (began, between, clock.mark()) if clock else None)
 
-    def _drafted(self) -> Drafted:
-        draft = self._draft
-        if draft is None:
-            return self._none
-        if not self.path.endswith("graphs"):
-            return draft(self._dice)
-        if self._graph_of_draft is None:
-            self._graph_of_draft = paths.Captured(lambda: draft(self._dice))
-        drafted: Drafted = self._graph_of_draft()
-        return drafted
-
-    def _verified(self, drafted: Drafted) -> Verified:
-        if not self.path.endswith("graphs"):
-            return self._verify(drafted, self._dice)
-        if self._graph_of_verify is None:
-            self._graph_of_verify = self._capture(drafted)
-        verified: Verified = self._graph_of_verify()
-        return verified
-
-    def _capture(self, drafted: Drafted) -> paths.Captured:
-        """Warming up and capturing move the rows on, so they are put back."""
-        state = (self.rows.last, self.rows.hidden, self.rows.written, self.rows.lengths)
+    def _captured(self) -> "_Graphs":
+        """The steps as CUDA graphs. Capturing moves the rows on, so they are put back."""
+        rows, dice, draft, verify = self.rows, self._dice, self._draft, self._verify
+        state = (rows.last, rows.hidden, rows.written, rows.lengths)
         before = [tensor.clone() for tensor in state]
-        made = paths.Captured(lambda: self._verify(drafted, self._dice))
+        look = paths.Captured(self._look)
+        view = look()
+        drafting = None if draft is None else paths.Captured(lambda: draft(view, dice))
+        drafted = self._none if drafting is None else drafting()
+        verifying = paths.Captured(lambda: verify(view, drafted, dice))
         for tensor, value in zip(state, before, strict=True):
             tensor.copy_(value)
-        return made
+        return look, drafting, verifying
+
+
+_Graphs = tuple[steps.Look, steps.Draft | None, steps.Verify]
 
 
 class Engine:

@@ -1,10 +1,12 @@
-"""A round in two steps over `Rows`, without a word from the host: draft k tokens, then verify them in one pass.
+"""A round in three steps over `Rows`, without a word from the host: look where the rows are, draft k tokens, and verify
+them in one pass.
 
-Plain decoding is a verification of no drafts. Everything a step needs is in the rows' tensors, everything it leaves
-too, so that it can be compiled or captured as it stands (`backends.reference.paths`).
+Plain decoding is a verification of no drafts. Everything a step needs is in the rows' tensors or in what the steps
+before it gave, so that each can be compiled or captured as it stands (`backends.reference.paths`). Looking is a step of
+its own because masks inside another graph would be computed anew in every layer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +44,20 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """Where the rows are at the beginning of a round."""
+
+    positions: torch.Tensor
+    """[rows, k + 1], of the pass that verifies."""
+    at: Mapping[str, torch.Tensor]
+    """{layer type: [rows, k + 1]}: the slots that it writes."""
+    masks: Mapping[str, torch.Tensor]
+    """{layer type: [rows, 1, k + 1, slots]}: what it sees."""
+    drafter_masks: Mapping[str, torch.Tensor]
+    """{layer type: [rows, 1, 1, slots]}: what the drafter sees."""
+
+
+@dataclass(frozen=True, slots=True)
 class Drafted:
     """tokens [rows, k]; q [rows, k, vocabulary], which they were drawn from, where they were drawn."""
 
@@ -57,26 +73,45 @@ class Verified:
     logits: torch.Tensor
 
 
-Draft = Callable[[Dice], Drafted]
-Verify = Callable[[Drafted, Dice], Verified]
+Look = Callable[[], View]
+Draft = Callable[[View, Dice], Drafted]
+Verify = Callable[[View, Drafted, Dice], Verified]
+
+
+def looking(rows: Rows, drafter: Drafter | None, rule: Rule) -> Look:
+    """The step that looks where the rows are."""
+    offsets = torch.arange(rule.length + 1, device=rows.lengths.device)
+
+    def look() -> View:
+        cache = rows.cache
+        positions = rows.lengths[:, None] + offsets
+        return View(
+            positions,
+            cache.slots_of(positions),
+            cache.masks(positions),
+            {}
+            if drafter is None or rule.length == 0
+            else drafter_masks(
+                cache, rows.lengths, rows.written, drafter.window,
+                drafted=rule.length, sees_rejected=rule.sees_rejected,
+            ),
+        )  # fmt: skip
+
+    return look
 
 
 def drafting(rows: Rows, drafter: Drafter, rule: Rule) -> Draft:
     """The step that drafts: k passes of the drafter at one position, over the target's keys and values."""
 
-    def draft(dice: Dice) -> Drafted:
+    def draft(view: View, dice: Dice) -> Drafted:
         lent = rows.cache.lent()
-        masks = drafter_masks(
-            rows.cache, rows.lengths, rows.written, drafter.window,
-            drafted=rule.length, sees_rejected=rule.sees_rejected,
-        )  # fmt: skip
         position = rows.lengths[:, None]
         token, hidden = rows.last[:, None], rows.hidden[:, None]
         if rule.no_activations:
             hidden = torch.zeros_like(hidden)
         tokens, distributions = [], []
         for i in range(rule.length):
-            last, hidden = drafter.advance(rows.target.embed(token), hidden, position, lent, masks)
+            last, hidden = drafter.advance(rows.target.embed(token), hidden, position, lent, view.drafter_masks)
             if rule.samples_drafts:
                 q = verdict.probabilities(drafter.scores(last), rule.sampling)
                 distributions.append(q)
@@ -91,14 +126,12 @@ def drafting(rows: Rows, drafter: Drafter, rule: Rule) -> Draft:
 
 def verifying(rows: Rows, rule: Rule) -> Verify:
     """The step that verifies: one pass over the last token and its drafts, then the rule, then the rows move on."""
-    offsets = torch.arange(rule.length + 1, device=rows.lengths.device)
     places = torch.arange(rows.size, device=rows.lengths.device)
 
-    def verify(drafted: Drafted, dice: Dice) -> Verified:
+    def verify(view: View, drafted: Drafted, dice: Dice) -> Verified:
         ids = torch.cat([rows.last[:, None], drafted.tokens], dim=1)
-        positions = rows.lengths[:, None] + offsets
-        rows.cache.aim(positions)
-        hidden = rows.target.hidden(ids, positions, rows.cache.masks(positions), rows.cache)
+        rows.cache.aim(view.at)
+        hidden = rows.target.hidden(ids, view.positions, view.masks, rows.cache)
         logits = rows.target.logits(hidden)
         if rule.forced is not None:
             odds = torch.tensor(rule.forced, device=ids.device)
@@ -109,7 +142,7 @@ def verifying(rows: Rows, rule: Rule) -> Verify:
             tokens, kept = verdict.sampled(logits, drafted.tokens, drafted.q, rule.sampling, dice)
         rows.last.copy_(tokens[places, kept])
         rows.hidden.copy_(hidden[places, kept])
-        rows.written.copy_(positions[:, -1])
+        rows.written.copy_(view.positions[:, -1])
         rows.lengths.add_((kept + 1) * rows.active)
         return Verified(torch.cat([tokens, kept[:, None]], dim=1), logits)
 
