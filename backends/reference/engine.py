@@ -1,16 +1,17 @@
 """A loaded pair, and batches running on it: buffers, steps, and how they are executed."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from backends.hf.loading import Models
 from backends.hf.watching import Clock, Mark
-from backends.reference import paths, steps, verdict
+from backends.reference import own_prefill, paths, steps, verdict
 from backends.reference.cache import row_bytes
 from backends.reference.models import Drafter, Target
 from backends.reference.paths import Path
-from backends.reference.rows import Rows
+from backends.reference.rows import Also, Rows
 from backends.reference.steps import Drafted, Rule, Verified
 from backends.reference.verdict import Dice
 
@@ -46,8 +47,12 @@ class Running:
         self._look = paths.executed(steps.looking(rows, drafter, rule), f"look_{name}", path)
         self._verify = paths.executed(steps.verifying(rows, rule), f"verify_{name}", path)
         self._draft: steps.Draft | None = None
+        self._also: Also | None = None
         if k:
             assert drafter is not None  # sessions load one wherever a method needs it
+            if rule.own_prefill:
+                drafter = own_prefill.with_own(drafter, rows.cache.lent())
+                self._also = partial(own_prefill.prefill, drafter)
             self._draft = paths.executed(steps.drafting(rows, drafter, rule), f"draft_{name}", path)
         self._graphs: _Graphs | None = None
 
@@ -65,7 +70,7 @@ class Running:
     @torch.inference_mode()
     def fill(self, places: list[int], prompts: list[tuple[int, ...]]) -> torch.Tensor:
         """Logits [prompts, vocabulary] after the prompts; always eager, because its width is the prompts'."""
-        return self.rows.fill(places, prompts)
+        return self.rows.fill(places, prompts, self._also)
 
     @torch.inference_mode()
     def first(self, logits: torch.Tensor, draws: torch.Generator | None) -> torch.Tensor:

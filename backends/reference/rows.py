@@ -1,10 +1,14 @@
 """What a batch carries from round to round, in tensors that never move: a row is a place that one prompt after another
 takes."""
 
+from collections.abc import Callable
+
 import torch
 
 from backends.reference.cache import Filling, Slots, prefill_masks
-from backends.reference.models import Target
+from backends.reference.models import Masks, Target
+
+Also = Callable[[torch.Tensor, torch.Tensor, Masks], None]
 
 
 class Rows:
@@ -22,8 +26,11 @@ class Rows:
         self.last = torch.zeros(size, dtype=torch.long, device=device)
         self.hidden = torch.zeros(size, target.hidden_size, dtype=table.dtype, device=device)
 
-    def fill(self, places: list[int], prompts: list[tuple[int, ...]]) -> torch.Tensor:
-        """Prefill prompts into these rows, all in one pass; logits [prompts, vocabulary] of what follows them."""
+    def fill(self, places: list[int], prompts: list[tuple[int, ...]], also: Also | None = None) -> torch.Tensor:
+        """Prefill prompts into these rows, all in one pass; logits [prompts, vocabulary] of what follows them.
+
+        also: is given the prompts' activations, positions and masks.
+        """
         device = self.lengths.device
         width = max(map(len, prompts))
         ids = torch.tensor([[*prompt, *[0] * (width - len(prompt))] for prompt in prompts], device=device)
@@ -32,6 +39,8 @@ class Rows:
         masks = prefill_masks(lengths, width, self.target.layout.window)
         positions = torch.arange(width, device=device).expand_as(ids)
         hidden = self.target.hidden(ids, positions, masks, Filling(self.cache, rows, lengths))
+        if also is not None:
+            also(hidden, positions, masks)
         ends = hidden[torch.arange(len(prompts), device=device), lengths - 1]
         self.lengths[rows] = lengths
         self.written[rows] = lengths - 1

@@ -13,6 +13,7 @@ import torch
 
 from backends.reference import verdict
 from backends.reference.models import Drafter, drafter_masks
+from backends.reference.own_prefill import catch_up
 from backends.reference.rows import Rows
 from backends.reference.verdict import Dice
 from results.records import Sampling
@@ -37,6 +38,8 @@ class Rule:
     """Ablation: the drafter's head over the whole vocabulary."""
     no_activations: bool = False
     """Ablation: the first draft of a round is conditioned on nothing."""
+    own_prefill: bool = False
+    """Ablation: the drafter pays for keys and values of its own (`backends.reference.own_prefill`)."""
 
     @property
     def greedy(self) -> bool:
@@ -105,6 +108,8 @@ def drafting(rows: Rows, drafter: Drafter, rule: Rule) -> Draft:
 
     def draft(view: View, dice: Dice) -> Drafted:
         lent = rows.cache.lent()
+        if rule.own_prefill:
+            catch_up(drafter, view.positions, lent, view.drafter_masks, rows.hidden)
         position = rows.lengths[:, None]
         token, hidden = rows.last[:, None], rows.hidden[:, None]
         if rule.no_activations:
