@@ -7,54 +7,22 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
-from numpy.typing import NDArray
 from torch import Tensor
 
+from workloads.conversion.exporter.difference import Array, Difference, difference
 from workloads.conversion.exporter.drafter import SIGNATURE, last_layers
 from workloads.conversion.exporter.layout import HIDDEN, Export
 from workloads.training.models import Target, load_assistant, load_target
 
-BOUND = 1e-4
-"""Largest difference allowed, of logits as large as 16. Measured on the demo pair: 1.2e-5."""
 TOKENS = 192
 """Cached before the round that is compared; the demo pair's window is 128."""
 FIRST_WORD = 270
 """Ids below it are special tokens and single bytes."""
-
-Array = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One output, compared."""
-
-    of: str
-    largest: float
-    magnitude: float
-    """Of the largest value that Transformers gives."""
-    same_choice: bool
-    """Whether the largest value is at the same place in every row."""
-
-    @property
-    def wrong(self) -> bool:
-        return not (self.largest <= BOUND and self.same_choice)
-
-    def __str__(self) -> str:
-        choice = "same choice" if self.same_choice else "ANOTHER CHOICE"
-        return f"{self.of}: largest difference {self.largest:.2e} of {self.magnitude:.1f}, {choice}"
-
-
-def difference(of: str, got: Array, want: Tensor) -> Difference:
-    """got: of any shape with as many numbers as `want`."""
-    wanted = want.numpy().reshape(got.shape)
-    same = bool((got.argmax(-1) == wanted.argmax(-1)).all())
-    return Difference(of, float(np.abs(got - wanted).max()), float(np.abs(wanted).max()), same)
 
 
 class Signatures:
