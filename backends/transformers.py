@@ -53,6 +53,7 @@ class Adapter(Backend):
             sampling=True,
             scores=True,
             captures=("timing", "rounds"),
+            formats=("hf", "shapes"),
             concurrency="batch",
             notes=NOTES,
         )

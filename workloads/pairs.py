@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from results.errors import UsageError
-from results.records import ModelFormat, Pair
+from results.records import ModelFormat, Pair, Shapes
+from workloads import shapes
 
 Kind = Literal["dense", "MoE", "edge", "unified"]
 
 DATA = Path(__file__).parent / "data"
 MODEL_FILES = (".gguf", ".litertlm")
 """The formats of single files, by their endings."""
+RANDOM, TINY = "random:", "tiny-"
+"""Before a registered name: weights made at random, of its real shapes; `random:tiny-` of its kinds of layers only."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -89,6 +92,7 @@ def _names(entry: PairEntry) -> list[str]:
 def resolve(text: str) -> Pair:
     """What `-m` names: a registry name, `TARGET:ASSISTANT`, or `TARGET` alone (a pair without assistant).
 
+    `random:NAME` is a registered pair with weights made at random, `random:tiny-NAME` the same with few, narrow layers.
     A model is a hub id (`owner/name`), a folder with a config.json, or a model file. A path may hold a colon
     where it exists. Raises UsageError for an unknown name, a missing path, or a folder that holds no model.
     """
@@ -96,8 +100,23 @@ def resolve(text: str) -> Pair:
         return Pair(name=entry.name, target=entry.target, assistant=entry.assistant)
     if ":" not in text or Path(text).expanduser().exists():
         return Pair(name=text, target=_model(text), assistant=None)
+    if text.startswith(RANDOM):
+        return _random(text.removeprefix(RANDOM))
     target, assistant = _split(text)
     return Pair(name=text, target=_model(target), assistant=_model(assistant))
+
+
+def _random(text: str) -> Pair:
+    """A registered pair without its weights. Raises UsageError for a name whose shapes are unknown."""
+    tiny = text.casefold().startswith(TINY)
+    entry = find(text[len(TINY) :] if tiny else text)
+    if entry is None or entry.name not in shapes.PUBLISHED:
+        known = ", ".join(RANDOM + (PAIRS[name].alias or name) for name in shapes.PUBLISHED)
+        raise UsageError(f"no shapes to make random weights of: {RANDOM}{text}; there are {known}, and {RANDOM}{TINY}…")
+    target, assistant = shapes.configs(entry.name, tiny=tiny)
+    name = f"{RANDOM}{TINY if tiny else ''}{entry.name}"
+    made = Shapes(target, assistant, tokenizer=PAIRS["demo"].target)
+    return Pair(name, target=name, assistant=f"{name}-assistant", random_weights=True, shapes=made)
 
 
 def fitting(text: str, formats: Sequence[ModelFormat]) -> tuple[Pair, str | None]:
@@ -108,10 +127,12 @@ def fitting(text: str, formats: Sequence[ModelFormat]) -> tuple[Pair, str | None
     if "served" in formats:
         return Pair(name=text, target=text, assistant=None), None
     pair = resolve(text)
-    format_ = _format(pair.target)
+    format_ = _format(pair)
     if format_ in formats:
         return pair, None
-    loads = " or ".join(formats)
+    if format_ == "shapes":
+        return pair, f"it makes no random weights, and {pair.name} has no others"
+    loads = " or ".join(name for name in formats if name != "shapes")
     entry = find(text)
     if entry is None:
         return pair, f"it loads {loads}, and {pair.name} is {format_}"
@@ -123,8 +144,10 @@ def fitting(text: str, formats: Sequence[ModelFormat]) -> tuple[Pair, str | None
     return Pair(name=entry.name, target=known[0][0], assistant=known[0][-1]), None
 
 
-def _format(model: str) -> ModelFormat:
-    match Path(model).suffix:
+def _format(pair: Pair) -> ModelFormat:
+    if pair.shapes is not None:
+        return "shapes"
+    match Path(pair.target).suffix:
         case ".gguf":
             return "gguf"
         case ".litertlm":

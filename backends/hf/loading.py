@@ -17,6 +17,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
 from backends import fingerprint, fit
+from backends.hf import random_weights
 from backends.installed import versions as versions_of
 from results.errors import UsageError
 from results.records import EngineConfig, Json, Pair, SessionFacts
@@ -38,6 +39,9 @@ OPTIONS: Mapping[str, tuple[type, ...]] = {
     "local_files_only": (bool,),
 }
 """What `-o transformers.NAME=VALUE` may set: `from_pretrained`'s arguments (`assistant_revision`: the assistant's)."""
+
+FILES_ONLY = {"device_map", "revision", "assistant_revision"}
+"""Options that random weights have no use for."""
 
 Model = Any
 """A `PreTrainedModel` with `GenerationMixin`; Transformers' own types do not say which models have both."""
@@ -113,20 +117,30 @@ def _load(
     assistant_name = pair.assistant if any(method in NEED_ASSISTANT for method in engine.methods) else None
     common = {"trust_remote_code": engine.trust_remote_code, "local_files_only": options.get("local_files_only", False)}
     revisions = {"target": options.get("revision"), "assistant": options.get("assistant_revision")}
+    shapes = pair.shapes
+    if shapes is not None and (foreign := sorted(options.keys() & FILES_ONLY)):
+        raise UsageError(f"option {foreign[0]} is for files, and {pair.name} has none: its weights are made at random")
     with _one_line(pair.target):
-        target_config = AutoConfig.from_pretrained(pair.target, revision=revisions["target"], **common)
-        tokenizer = AutoTokenizer.from_pretrained(pair.target, revision=revisions["target"], **common)
+        target_config = _config(pair.target, shapes.target if shapes else None, revision=revisions["target"], **common)
+        source = pair.target if shapes is None else shapes.tokenizer
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revisions["target"], **common)
     assistant_config = None
     if assistant_name is not None:
         with _one_line(assistant_name):
-            assistant_config = AutoConfig.from_pretrained(assistant_name, revision=revisions["assistant"], **common)
+            assistant_config = _config(
+                assistant_name, shapes.assistant if shapes else None, revision=revisions["assistant"], **common
+            )
     fit.refuse(pair, engine.methods, target_config.to_dict(), assistant_config and assistant_config.to_dict())
 
     placed = {key: value for key, value in options.items() if key.endswith("_implementation") or key == "device_map"}
-    target = _model(pair.target, device, dtype=dtype, revision=revisions["target"], **placed, **common)
-    assistant = None
-    if assistant_name is not None:
-        assistant = _model(assistant_name, device, dtype=dtype, revision=revisions["assistant"], **placed, **common)
+    target = assistant = None
+    if shapes is not None:
+        target = random_weights.model_of(target_config, device, dtype, **placed)
+        assistant = assistant_config and random_weights.model_of(assistant_config, device, dtype, **placed)
+    else:
+        target = _model(pair.target, device, dtype=dtype, revision=revisions["target"], **placed, **common)
+        if assistant_name is not None:
+            assistant = _model(assistant_name, device, dtype=dtype, revision=revisions["assistant"], **placed, **common)
 
     eos = _ids(target.generation_config.eos_token_id) or _ids(target.config.get_text_config().eos_token_id)
     facts = _facts(pair, assistant_name, target, assistant, tokenizer, device, eos)
@@ -134,6 +148,10 @@ def _load(
     # A checkpoint's own sampling settings and penalties would leak into every call through this attribute.
     target.generation_config = GenerationConfig.from_dict({})
     return Models(target, assistant, tokenizer, engine.methods, device, eos, pad, facts)
+
+
+def _config(name: str, shape: Mapping[str, Json] | None, **arguments: Any) -> Any:
+    return AutoConfig.from_pretrained(name, **arguments) if shape is None else random_weights.config_of(shape)
 
 
 def _model(name: str, device: torch.device, **arguments: Any) -> Model:
@@ -189,7 +207,8 @@ def _facts(
     eos: tuple[int, ...],
 ) -> SessionFacts:
     text = target.config.get_text_config()
-    files = _files(pair.target, target, "target")
+    random = pair.shapes is not None
+    files = {} if random else _files(pair.target, target, "target")
     statement: dict[str, Json] = {
         "attention": target.config._attn_implementation,
         "target_class": type(target).__name__,
@@ -197,10 +216,13 @@ def _facts(
         "generation_config": json.loads(target.generation_config.to_json_string(use_diff=True)),
         "target_revision": getattr(target.config, "_commit_hash", None),
     }
-    if assistant is not None and assistant_name is not None:
+    if random:
+        statement["random_weights"] = random_weights.SEED
+    elif assistant is not None and assistant_name is not None:
         files |= _files(assistant_name, assistant, "drafter")
-        statement["assistant_class"] = type(assistant).__name__
         statement["assistant_revision"] = getattr(assistant.config, "_commit_hash", None)
+    if assistant is not None:
+        statement["assistant_class"] = type(assistant).__name__
     return SessionFacts(
         versions={"python": platform.python_version(), **versions_of(PACKAGES)},
         device=f"{device} {torch.cuda.get_device_name(device)}" if device.type == "cuda" else str(device),

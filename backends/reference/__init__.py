@@ -33,6 +33,7 @@ class Adapter(Backend):
         sampling=True,
         scores=True,
         captures=("timing", "rounds"),
+        formats=("hf", "shapes"),
         concurrency="closed-loop",
         notes=NOTES,
     )

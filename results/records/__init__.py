@@ -5,7 +5,7 @@ checked at construction. Times are integer nanoseconds, sizes are bytes, counts 
 does not reveal is ``None``, never 0.
 """
 
-from results.records.asked import Capture, Draft, Encoded, EngineConfig, ModelFormat, Pair, Request, Sampling
+from results.records.asked import Capture, Draft, Encoded, EngineConfig, ModelFormat, Pair, Request, Sampling, Shapes
 from results.records.common import Json
 from results.records.layout import (
     BATCH_SHAPE,
@@ -74,6 +74,7 @@ __all__ = [
     "ScoreKind",
     "Scoring",
     "SessionFacts",
+    "Shapes",
     "TokenScore",
     "Trial",
 ]

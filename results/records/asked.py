@@ -7,8 +7,20 @@ from typing import Literal
 from results.records.common import Json, check
 
 Capture = Literal["timing", "rounds"]
-ModelFormat = Literal["hf", "gguf", "litertlm", "served"]
-"""hf: a folder of safetensors, or a hub id. served: a name that a running server knows."""
+ModelFormat = Literal["hf", "gguf", "litertlm", "served", "shapes"]
+"""hf: a folder of safetensors, or a hub id. served: a name that a running server knows. shapes: configs without
+weights, which the runtime makes at random."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """What a pair of random weights is built from."""
+
+    target: Mapping[str, Json]
+    """The target's config, with the keys of a checkpoint's config.json."""
+    assistant: Mapping[str, Json]
+    tokenizer: str
+    """Folder of the tokenizer that makes its prompts: the vocabulary holds that one's ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,8 @@ class Pair:
     """Hub id, folder or file of the drafter; None where no method needs one."""
     random_weights: bool = False
     """Weights are random: every figure is labelled synthetic."""
+    shapes: Shapes | None = None
+    """Of weights that are still to be made; None where there are files, or a server, to load from."""
 
     def __post_init__(self) -> None:
         check(bool(self.name) and bool(self.target), "a pair needs a name and a target")
