@@ -107,6 +107,14 @@ def equivalence(arm: Arm, plain: Arm, undrafted: Sequence[Arm], text_of: TextOf)
     )
 
 
+def untested(reason: str) -> Equivalence:
+    """The certificate of an arm whose output is not compared at all."""
+    return Equivalence(
+        "untested", reason, prompts=0, identical=0, tie=0, batch_numerics=0, unexplained=0, unclassified=0,
+        max_regret=None, control_divergences=None,
+    )  # fmt: skip
+
+
 def _verdict(
     prompts: int, divergences: Sequence[Divergence], text_only: bool, unscored: str | None
 ) -> tuple[EquivalenceName, str]:

@@ -26,6 +26,8 @@ from results.runfile import RunFile
 from results.speedup import Effects, Pairs
 from results.verdicts import Acceptance, Best, CellVerdict, Interval, Speedup, StepCosts
 
+FORCED = "acceptance was forced, so that the output is not meant to be the target's own"
+
 
 @dataclass(frozen=True, eq=False)
 class Group:
@@ -206,12 +208,16 @@ class Group:
         """The greedy certificate."""
         if self.plain is None or arm.cell.sampling.temperature > 0:
             return None
+        if validity.is_forced(arm):
+            return equivalence.untested(FORCED)
         return equivalence.equivalence(arm, self.plain, [*self.arms(CONTROL), *self.arms(BATCH_SHAPE)], self._text)
 
     def _sampling(self, arm: Arm) -> SamplingCertificate | None:
         """The sampling certificate."""
         if self.plain is None or arm.cell.sampling.temperature == 0:
             return None
+        if validity.is_forced(arm):
+            return sampling.untested(FORCED)
         control, biased = (next(iter(self.arms(role)), None) for role in (CONTROL, BIASED))
         return sampling.certificate(arm, self.plain, control, biased)
 

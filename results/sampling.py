@@ -47,6 +47,11 @@ def certificate(arm: Arm, plain: Arm, control: Arm | None, biased: Arm | None) -
     )
 
 
+def untested(reason: str) -> SamplingCertificate:
+    """The certificate of an arm whose output is not tested at all."""
+    return SamplingCertificate("untested", reason, level=LEVEL, p=None, power_at=None, n=0)
+
+
 def judged(found: Mapping[Where, Draws], own: Draws, biased: Draws | None) -> SamplingCertificate:
     """The certificate of draws: `found` of the speculative arm, `own` of the target, and of a known-biased sampler."""
     tests = goodness.tests("speculative", {where: part for where, part in found.items() if len(part) >= MIN_CLASS}, own)

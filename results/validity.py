@@ -78,12 +78,13 @@ def is_synthetic(arm: Arm) -> bool:
     """Forced acceptance, random weights, or prompts of random ids."""
     evidence = arm.evidence
     prompts = occurring(evidence.rows.prompt[arm.rows])
-    forced = [row for row, said in evidence.extras.said.items() if said.get("synthetic") is True]
-    return (
-        arm.cell.synthetic
-        or any(evidence.prompts[prompt].synthetic for prompt in prompts)
-        or not set(forced).isdisjoint(arm.rows.tolist())
-    )
+    return arm.cell.synthetic or any(evidence.prompts[prompt].synthetic for prompt in prompts) or is_forced(arm)
+
+
+def is_forced(arm: Arm) -> bool:
+    """The engine says that it kept drafts whatever the target said: the output cannot be the target's own."""
+    forced = [row for row, said in arm.evidence.extras.said.items() if said.get("synthetic") is True]
+    return not set(forced).isdisjoint(arm.rows.tolist())
 
 
 def units_unlike_instrumented(arm: Arm) -> tuple[int, int]:
