@@ -126,6 +126,7 @@ def run(
     log.parent.mkdir(parents=True, exist_ok=True)
     outer = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
     environment = outer | ({} if path is None else {"PYTHONPATH": str(path)})
+    environment["PYTHONHASHSEED"] = "0"  # the LiteRT exporter writes a set of stop sequences, in any order
     with log.open("a+", encoding="utf-8", errors="replace") as out:
         start = out.seek(0, os.SEEK_END)
         try:

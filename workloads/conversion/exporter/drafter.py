@@ -11,16 +11,15 @@ target's hidden size, V: vocabulary.
                                    values transposed [1, 1, D, S]
   -> logits [1, 1, V], projected_activations [1, 1, H]
 
-Each of these pitfalls makes a drafter that is silently worse; the parity step compares the numbers.
+Each of these pitfalls makes a drafter that is silently worse. The parity step sees them: its logits are then off by
+.1, .2 and 2 in this order.
 - Transformers gives its drafter the position of the last KNOWN token, which is not yet in the cache: p + 1.
 - The mask knows no sliding window: it is applied here. Transformers shows its drafter window + 1 slots (the target's
   own layers see `window`), and assistants are distilled under that.
-- Transformers' rotary module is lowered wrongly, for behind its autocast wrapper the position is lost: see `_rotary`.
-- So is its attention with expanded K/V heads. With one K/V head and one query, the query heads are the rows of one
-  matrix product: see `_attend`.
+- Transformers' attention with expanded K/V heads is lowered wrongly. With one K/V head and one query, the query heads
+  are the rows of one matrix product: see `_attend`.
 """
 
-from types import MethodType
 from typing import Any
 
 import torch
@@ -54,7 +53,6 @@ class Drafter(nn.Module):
         text = assistant.config.get_text_config()
         for config in (assistant.config, text, assistant.model.config):
             config._attn_implementation = ROWS
-        assistant.model.rotary_emb.forward = MethodType(_rotary, assistant.model.rotary_emb)
         target = AutoConfig.from_pretrained(plan.target).get_text_config()
         self.assistant, self.text, self.context, self.window = assistant, text, plan.context, target.sliding_window
         self.layers = {kind: layer for kind, layer in last_layers(target).items() if kind in text.layer_types}
@@ -95,14 +93,6 @@ def last_layers(target: Any) -> dict[str, int]:
     """The last layer of each kind among those of the target that own their K/V, by its text config."""
     own = target.layer_types[: target.num_hidden_layers - (target.num_kv_shared_layers or 0)]
     return {kind: max(layer for layer, other in enumerate(own) if other == kind) for kind in (SLIDING, FULL)}
-
-
-def _rotary(self: Any, x: Tensor, position_ids: Tensor, layer_type: str | None = None) -> tuple[Tensor, Tensor]:
-    inverse = getattr(self, f"{layer_type}_inv_freq").to(torch.float32)
-    scale = float(getattr(self, f"{layer_type}_attention_scaling"))
-    angles = position_ids.to(torch.float32).unsqueeze(-1) * inverse
-    angles = torch.cat((angles, angles), dim=-1)
-    return angles.cos() * scale, angles.sin() * scale
 
 
 def _attend(
