@@ -12,7 +12,7 @@ from backends.reference.cache import row_bytes
 from backends.reference.models import Drafter, Target
 from backends.reference.paths import Path
 from backends.reference.rows import Also, Rows
-from backends.reference.steps import Drafted, Rule, Verified
+from backends.reference.steps import Drafted, Rule, Verified, View
 from backends.reference.verdict import Dice
 
 WIDTH = 9
@@ -54,7 +54,7 @@ class Running:
                 drafter = own_prefill.with_own(drafter, rows.cache.lent())
                 self._also = partial(own_prefill.prefill, drafter)
             self._draft = paths.executed(steps.drafting(rows, drafter, rule), f"draft_{name}", path)
-        self._graphs: _Graphs | None = None
+        self._graphs: _Steps | None = None
 
     def generator(self, seed: int | None) -> torch.Generator | None:
         """Where this batch's random numbers come from; None where it needs none."""
@@ -86,19 +86,33 @@ class Running:
         if draws is not None:
             for numbers in (self._dice.accept, self._dice.choose, self._dice.draft):
                 numbers.uniform_(generator=draws)
-        if self.path.endswith("graphs"):
-            self._graphs = self._graphs or self._captured()
-            look, draft, verify = self._graphs
-        else:
-            look, draft, verify = self._look, self._draft, self._verify
-        view = look()
+        view = self.look()
         began = clock.mark() if clock else None
-        drafted = self._none if draft is None else draft(view, self._dice)
+        drafted = self.draft(view)
         between = clock.mark() if clock else None
-        verified = verify(view, drafted, self._dice)
+        verified = self.verify(view, drafted)
         return Round(verified, (began, between, clock.mark()) if clock else None)
 
-    def _captured(self) -> "_Graphs":
+    def look(self) -> View:
+        """Where the rows are."""
+        return self._steps()[0]()
+
+    def draft(self, view: View) -> Drafted:
+        """k tokens for every row; changes nothing."""
+        draft = self._steps()[1]
+        return self._none if draft is None else draft(view, self._dice)
+
+    def verify(self, view: View, drafted: Drafted) -> Verified:
+        """The pass and the rule; the rows move on."""
+        return self._steps()[2](view, drafted, self._dice)
+
+    def _steps(self) -> "_Steps":
+        if not self.path.endswith("graphs"):
+            return self._look, self._draft, self._verify
+        self._graphs = self._graphs or self._captured()
+        return self._graphs
+
+    def _captured(self) -> "_Steps":
         """The steps as CUDA graphs. Capturing moves the rows on, so they are put back."""
         rows, dice, draft, verify = self.rows, self._dice, self._draft, self._verify
         state = (rows.last, rows.hidden, rows.written, rows.lengths)
@@ -113,7 +127,7 @@ class Running:
         return look, drafting, verifying
 
 
-_Graphs = tuple[steps.Look, steps.Draft | None, steps.Verify]
+_Steps = tuple[steps.Look, steps.Draft | None, steps.Verify]
 
 
 class Engine:

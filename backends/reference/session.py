@@ -36,17 +36,14 @@ class ReferenceSession(Session):
     def generate(self, prompts: Sequence[Prompt], request: Request) -> list[Generation]:
         rows = [ids_of(self, prompt) for prompt in prompts]
         self._refuse(rows, request)
-        size = min(len(rows), request.in_flight or len(rows))
-        rule = settings.rule(self._own, request.draft, request.sampling)
-        longest = max(map(len, rows)) + request.max_new_tokens
-        running = self._engine.running(size, rule, longest)
+        running = self.running(rows, request)
         device = self._models.device
         clock = clock_of(device) if request.capture == "rounds" else None
         order = Order(
             max_new_tokens=request.max_new_tokens,
             eos=frozenset(() if request.ignore_eos else self._models.eos),
             clock=clock,
-            keep_logits=clock is not None and request.draft is None and rule.greedy,
+            keep_logits=clock is not None and request.draft is None and running.rule.greedy,
             seed=request.sampling.seed,
         )
         if device.type == "cuda":
@@ -69,6 +66,12 @@ class ReferenceSession(Session):
         positions = torch.arange(width, device=device)[None]
         hidden = target.hidden(torch.tensor([ids[:-1]], device=device), positions, masks, None)
         return scoring.scores(target.logits(hidden[0, -len(continuation) :]), continuation, sampling)
+
+    def running(self, rows: Sequence[Sequence[int]], request: Request) -> Running:
+        """The steps that decode such prompts so."""
+        size = min(len(rows), request.in_flight or len(rows))
+        rule = settings.rule(self._own, request.draft, request.sampling)
+        return self._engine.running(size, rule, max(map(len, rows)) + request.max_new_tokens)
 
     def _refuse(self, rows: Sequence[Sequence[int]], request: Request) -> None:
         if not rows:

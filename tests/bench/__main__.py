@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import bigfile, certificate, overhead, startup
+from tests.bench import bigfile, certificate, engine, overhead, startup
 from tests.support.big_run import write_big_run
 
 
@@ -14,6 +14,7 @@ def main() -> int:
         write_big_run(small, units=24)
         held = [
             overhead.measure(),
+            engine.measure(),
             startup.measure(small),
             bigfile.measure(Path(folder)),
             certificate.measure(Path(folder)),
