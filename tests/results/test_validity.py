@@ -332,6 +332,18 @@ def test_an_engine_that_states_forced_acceptance_is_synthetic(tmp_path: Path) ->
     assert all(c.synthetic for c in verdict(tmp_path, world).cells)
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_forced_output_is_not_held_against_the_engine(tmp_path: Path, temperature: float) -> None:
+    def other(seen: Generation) -> Generation:
+        assert seen.token_ids is not None
+        return replace(seen, token_ids=(*seen.token_ids[:-1], 7), statement={"synthetic": True})
+
+    found = verdict(tmp_path, World(temperature=temperature, spoil=speculative(other)))
+    assert {c.output for c in found.cells} == {"untested"}
+    assert not any(c.not_lossless for c in found.cells)
+    assert found.certificate.reasons[0].endswith("the output is not meant to be the target's own")
+
+
 # ------------------------------------------------------------------------------------------------------- remarks
 
 
