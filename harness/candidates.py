@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from backends import discover, fit
 from backends.base import Capabilities
 from harness.sweep import Sweep
+from results.ablations import WHOLE, WITHOUT
 from results.errors import UsageError
 from results.records import Pair
 from workloads.pairs import fitting
@@ -45,10 +46,25 @@ def _unfit(pair: Pair, able: Capabilities, methods: Sequence[str]) -> dict[str, 
     if "hf" not in able.formats or len(methods) == 1:  # a lone method that does not fit is a mistake, told at launch
         return {}
     try:
-        target, assistant = fit.read(pair.target), fit.read(pair.assistant) if pair.assistant else None
+        target, assistant = _configs(pair)
     except UsageError:  # opening it says what is wrong with it
         return {}
     if target is None or (assistant is None and pair.assistant):
         return {}
-    found = {method: fit.problems(method, target, assistant) for method in methods}
+    found = {method: _problems(method, target, assistant) for method in methods}
     return {method: f"{pair.name} cannot run {method}: {'; '.join(why)}" for method, why in found.items() if why}
+
+
+def _configs(pair: Pair) -> tuple[fit.Config | None, fit.Config | None]:
+    """(target, assistant), as far as their configs are here. Raises UsageError for what is no model."""
+    if pair.shapes is not None:
+        return pair.shapes.target, pair.shapes.assistant
+    return fit.read(pair.target), fit.read(pair.assistant) if pair.assistant else None
+
+
+def _problems(method: str, target: fit.Config, assistant: fit.Config | None) -> list[str]:
+    """As `fit.problems`; what MTP needs, MTP without a part needs too, and the part must be there to be taken away."""
+    found = fit.problems(WHOLE if method in WITHOUT.values() else method, target, assistant)
+    if not found and method == WITHOUT["centroids"] and not (assistant or {}).get("use_ordered_embeddings"):
+        return ["the drafter has no centroids to do without"]
+    return found

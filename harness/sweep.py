@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from harness import keys, values
 from harness.provenance import without_home
+from results.ablations import WHOLE, WITHOUT
 from results.errors import RunFileError, UsageError
 
 EMBEDDED = "demo"
@@ -109,7 +110,7 @@ def load(path: Path | None, overrides: Mapping[str, object]) -> Sweep:
     path: None starts from the embedded demo sweep where no other pair than the demo pair is named, and
         from the defaults of `Sweep` elsewhere.
     overrides: field -> value; None and empty lists mean that the flag was not given. `backend` is a list of
-        `NAME.option=value`.
+        `NAME.option=value`. `ablate`: parts of MTP, each taken away in an arm beside MTP.
     Raises UsageError.
     """
     given = {key: value for key, value in overrides.items() if value is not None and value not in ([], ())}
@@ -121,8 +122,10 @@ def load(path: Path | None, overrides: Mapping[str, object]) -> Sweep:
         del table["repeats"]  # its one visit to every prompt is a default; who names another limit wants that one
     if path is not None:
         table.setdefault("name", re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") or "run")
-    options = given.pop("backend", ())
+    options, parts = given.pop("backend", ()), given.pop("ablate", ())
     merged = {**table, **given}
+    if parts:
+        merged["methods"] = _with_ablations(merged.get("methods", WHOLE), parts)
     if options:
         merged["backend"] = _with_options(table.get("backend", {}), options)
     return _checked(merged, path, given.keys() | ({"backend"} if options else set()))
@@ -176,6 +179,17 @@ def _with_options(table: object, options: object) -> object:
             raise UsageError(f"-o {text}: expected BACKEND.option=value, such as vllm.max_num_seqs=8") from error
         merged.setdefault(name, {})[key] = value
     return merged
+
+
+def _with_ablations(methods: object, parts: object) -> list[object]:
+    """The methods, MTP and MTP without each part. Raises UsageError for a part that is none."""
+    named = values.as_list(parts)
+    for part in named:
+        if part not in WITHOUT:
+            near = get_close_matches(str(part), WITHOUT, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(WITHOUT)}"
+            raise UsageError(f"--ablate {part}: no part of MTP: {hint}")
+    return [*dict.fromkeys([*values.as_list(methods), WHOLE, *(WITHOUT[str(part)] for part in named)])]
 
 
 def _checked(table: dict[str, Any], path: Path | None, from_flags: Iterable[str]) -> Sweep:

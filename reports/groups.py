@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from reports.machine import dig
 from reports.text import clean, count, listed, number
-from results.verdicts import Best, CellVerdict, RunVerdict
+from results.verdicts import Ablation, Best, CellVerdict, RunVerdict
 
 _T = TypeVar("_T")
 
@@ -48,6 +48,8 @@ class Group:
     """All its settings."""
     speed: bool = True
     """Speed was to be measured; False in a run of `mtpbench verify`."""
+    ablations: tuple[Ablation, ...] = ()
+    """What MTP loses with one of its parts, by part, then draft length."""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -111,6 +113,7 @@ def groups(verdict: RunVerdict) -> list[Group]:
             label=", ".join(name(cells[0]) for name in varying),
             title=" · ".join(name(cells[0]) for name in SETTINGS),
             speed=measures_speed(verdict),
+            ablations=tuple(found for found in verdict.ablations if found.group == group),
         )
         for group, cells in sorted(by_number.items())
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports import divergences, evidence, machine
+from reports import ablation, divergences, evidence, machine
 from reports.groups import Group, groups, measures_speed
 from reports.lossless import Summary, block, summary
 from reports.plots import acceptance, speed, theory
@@ -23,6 +23,7 @@ class Setting:
     certificate: str
     """A/A."""
     lossless: tuple[Line, ...]
+    ablation: tuple[Line, ...]
     speed: tuple[Picture, ...]
     acceptance: tuple[Picture, ...]
     theory: tuple[Picture, ...]
@@ -83,14 +84,15 @@ def _kept(*pictures: Picture | None) -> tuple[Picture, ...]:
 def _setting(key: str, group: Group, extent: Sequence[float], *, draw: bool) -> Setting:
     decision = decide(group)
     told = certificate(next((cell.aa for cell in group.cells if cell.aa), None))
-    output = tuple(block(group, singly=False))
+    output, lost = tuple(block(group, singly=False)), tuple(ablation.lines(group))
     if not draw:
-        return Setting(group, decision, told, output, (), (), (), (), ())
+        return Setting(group, decision, told, output, lost, (), (), (), (), ())
     return Setting(
         group=group,
         decision=decision,
         certificate=told,
         lossless=output,
+        ablation=lost,
         speed=_kept(speed.by_length(f"{key}-length", group, extent)),
         acceptance=_kept(
             acceptance.by_position(f"{key}-joint", group, "joint"),

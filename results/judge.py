@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from results import imported, remarks
+from results.ablations import ablations
 from results.certificate import EQUIVALENCE_ORDER, SAMPLING_ORDER, RunCertificate
 from results.errors import RunFileError
 from results.evidence import Evidence
@@ -42,6 +43,7 @@ def judge(file: RunFile, *, confidence: float = 0.95) -> RunVerdict:
         best=[best for group, cells in judged if (best := group.best(cells))],
         warnings=remarks.of_run(file.state, evidence, [(group.arms(SPECULATIVE), cells) for group, cells in judged]),
         certificate=_certificate(every),
+        ablations=ablations(every),
     )
 
 

@@ -225,6 +225,27 @@ class Best:
 
 
 @dataclass(frozen=True, slots=True)
+class Ablation:
+    """What losing one part of MTP costs, at one draft length (`results.ablations`). Ratios without / with the part, so
+    that below 1 the part is worth something."""
+
+    part: str
+    group: int
+    method: str
+    """MTP without the part."""
+    draft_length: int
+    speedup: float | None
+    """Of the two speed-ups over the same units."""
+    new_prompts: Interval | None
+    """Its interval for other prompts like these; None: too few units."""
+    confidence: float | None
+    units: int
+    acceptance: float | None
+    """Of the two acceptance lengths; None where one is not revealed."""
+    synthetic: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunVerdict:
     """The whole run."""
 
@@ -235,6 +256,7 @@ class RunVerdict:
     best: list[Best] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     certificate: RunCertificate = field(default_factory=RunCertificate)
+    ablations: list[Ablation] = field(default_factory=list)
     schema: int = SCHEMA
 
 

@@ -36,6 +36,7 @@ def run(
     categories: o.Categories = None,
     prompts: o.Prompts = None,
     methods: o.Methods = None,
+    ablate: o.Ablate = None,
     temperature: o.Temperature = None,
     top_k: o.TopK = None,
     top_p: o.TopP = None,

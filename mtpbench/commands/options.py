@@ -15,7 +15,10 @@ Backends = Annotated[
 Pairs = Annotated[
     list[str] | None,
     typer.Option(
-        "-m", "--pair", help="A pair's name, or TARGET:ASSISTANT as hub ids or folders.", rich_help_panel=SWEEP
+        "-m",
+        "--pair",
+        help="A pair's name, TARGET:ASSISTANT as hub ids or folders, or random:NAME (random weights).",
+        rich_help_panel=SWEEP,
     ),
 ]
 DraftLengths = Annotated[
@@ -49,6 +52,15 @@ Prompts = Annotated[
 Methods = Annotated[
     list[str] | None,
     typer.Option("--method", help="mtp, draft-model, prompt-lookup, …; repeat.", rich_help_panel=SWEEP),
+]
+Ablate = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ablate",
+        metavar="PART",
+        help="Also MTP without a part: centroids, activations, shared-kv; repeat. Where the backend can.",
+        rich_help_panel=SWEEP,
+    ),
 ]
 Temperature = Annotated[str | None, typer.Option("--temperature", help="0 is greedy.", rich_help_panel=SWEEP)]
 TopK = Annotated[str | None, typer.Option("--top-k", rich_help_panel=SWEEP)]

@@ -14,7 +14,7 @@ from harness.order import Call, block, sampling_seed, visits
 from harness.plan import Group, Plan, Stage
 from harness.planner import make_plan
 from harness.stopping import StopRule
-from harness.sweep import Sweep
+from harness.sweep import Sweep, load
 from results.errors import UsageError
 from results.metrics import Timing
 from results.records import HEADLINE, Draft, Pair
@@ -89,6 +89,19 @@ def test_an_mtp_assistant_and_an_eagle_3_head_stand_in_one_sweep_each_with_its_o
     assert len(whys) == 2
     assert "which needs --method mtp" in whys[0]
     assert "cannot run mtp: the assistant is no MTP assistant" in whys[1]
+
+
+def test_a_part_that_a_drafter_does_not_have_cannot_be_taken_away() -> None:
+    sweep = load(None, {"backends": "reference", "pairs": ["random:31B", "random:E2B"], "ablate": "centroids"})
+    made = make_plan(sweep.model_copy(update={"draft_lengths": (2,)}), [*candidates(sweep)])
+    drafting = [(group.pair.name, arm.cell.draft) for group in made.groups for arm in group.speculative]
+    assert drafting == [
+        ("random:gemma-4-31B", Draft("mtp", 2)),
+        ("random:gemma-4-E2B", Draft("mtp", 2)),
+        ("random:gemma-4-E2B", Draft("mtp-full-softmax", 2)),
+    ]
+    (cell,) = made.skipped
+    assert cell.skipped == "random:gemma-4-31B cannot run mtp-full-softmax: the drafter has no centroids to do without"
 
 
 def test_calls_and_tokens_are_counted() -> None:

@@ -219,3 +219,25 @@ def test_a_manifest_without_a_sound_sweep_is_refused() -> None:
 
 def test_every_key_says_what_it_expects() -> None:
     assert all(field.description for field in Sweep.model_fields.values())
+
+
+# ------------------------------------------------------------------------------------------------------ ablations
+
+
+def test_parts_to_take_away_become_methods_beside_mtp(tmp_path: Path) -> None:
+    assert load(None, {"ablate": ["centroids"]}).methods == ("mtp", "mtp-full-softmax")
+    given = {"ablate": ["activations,shared-kv", "activations"], "methods": ["prompt-lookup"]}
+    assert load(None, given).methods == ("prompt-lookup", "mtp", "mtp-no-activations", "mtp-own-prefill")
+    path = written(tmp_path, 'methods = ["mtp", "draft-model"]')
+    assert load(path, {"ablate": "centroids"}).methods == ("mtp", "draft-model", "mtp-full-softmax")
+
+
+@pytest.mark.parametrize(("part", "hint"), [("centroid", "did you mean centroids"), ("experts", "there are centroids")])
+def test_a_part_that_mtp_does_not_have_is_refused_with_those_it_has(part: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=f"--ablate {part}: no part of MTP: {hint}"):
+        load(None, {"ablate": [part]})
+
+
+def test_a_resumed_run_gets_no_further_arms(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--ablate: a resumed run keeps its sweep"):
+        from_manifest(load(None, {}).describe(), {"ablate": ["centroids"]}, tmp_path)
