@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar, cast
 
 import torch
+from torch._dynamo.utils import counters
 
 Path = Literal["eager", "compiled", "graphs", "compiled+graphs"]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -29,7 +30,7 @@ def executed(step: F, name: str, path: Path) -> F:
 
 
 def compiled(step: F, name: str) -> F:
-    """One graph, or an error: nothing falls back to eager unseen."""
+    """One graph, or an error: nothing falls back to eager unseen. Raises RuntimeError at the first call that did."""
     assert isinstance(step, types.FunctionType)
     own = types.FunctionType(
         step.__code__.replace(co_name=name), step.__globals__, name, step.__defaults__, step.__closure__
@@ -37,7 +38,20 @@ def compiled(step: F, name: str) -> F:
     options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
     options["cpp_wrapper"] = not torch.cuda.is_available()  # a third less time on a CPU, where calls are short and many
     made: Any = torch.compile(own, dynamic=False, fullgraph=True, options=options)
-    return cast(F, made)
+    proven = False
+
+    def call(*given: Any) -> Any:
+        nonlocal proven
+        if proven:
+            return made(*given)
+        graphs = counters["stats"]["unique_graphs"]
+        result = made(*given)
+        if counters["stats"]["unique_graphs"] == graphs:  # e.g. under TORCHDYNAMO_DISABLE=1
+            raise RuntimeError(f"{name} was to be compiled, and PyTorch ran it as it is written")
+        proven = True
+        return result
+
+    return cast(F, call)
 
 
 class Captured:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from the_demo_pair import ENGINE, PAIR
 from tiny_pairs import SHAPES, make
 
@@ -149,6 +150,17 @@ def test_a_compiled_engine_gives_the_same_tokens_and_says_that_it_is_compiled(tm
             assert row.statement["path"] == path
     assert rows[0].token_ids == rows[1].token_ids
     assert shape(rows[0]) == shape(rows[1])
+
+
+def test_a_step_that_pytorch_does_not_compile_is_an_error_and_not_eager(
+    prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda step, **_: step)
+    with (
+        Adapter().open(PAIR, options(path="compiled")) as session,
+        pytest.raises(RuntimeError, match="was to be compiled, and PyTorch ran it as it is written"),
+    ):
+        session.generate(prompts[:1], Request(4, drafts(2)))
 
 
 @pytest.mark.parametrize(
