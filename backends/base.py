@@ -5,7 +5,7 @@ Packages outside add theirs through the entry point group `mtpbench.backends`. A
 process (`backends.worker`), so that a runtime may pin what it likes, leak, or crash.
 
     Backend   probe()  capabilities  open(pair, engine) -> Session
-    Session   facts    encode()      generate()         score()
+    Session   facts    encode()      generate()         score()  profile()
 """
 
 from abc import ABC, abstractmethod
@@ -142,6 +142,15 @@ class Session(ABC):
         One pass over both, as one prefill. sampling: whose distribution probabilities are of; its seed is ignored.
         Raises NotImplementedError where the runtime shows no scores.
         """
+
+    def profile(self, prompt: Prompt, continuation: Sequence[int], k_max: int) -> list[int]:
+        """The acceptance profile of a greedy continuation: for each of its tokens but the last, how many of k_max
+        drafts made after it would be accepted, as far as the tokens that follow are known.
+
+        Raises NotImplementedError where the runtime cannot draft from a given text, and ValueError for what it cannot
+        do.
+        """
+        raise NotImplementedError(f"{type(self).__name__} gives no acceptance profile")
 
 
 class Backend(ABC):

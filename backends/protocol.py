@@ -114,6 +114,17 @@ class Score(Ask[tuple[TokenScore, ...]]):
 
 
 @dataclass(frozen=True)
+class Profile(Ask[tuple[int, ...]]):
+    prompt: Prompt
+    continuation: tuple[int, ...]
+    """The target's own greedy one."""
+    k_max: int
+
+    op = "profile"
+    answer = tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Close(Ask[None]):
     """Release the engine; the worker ends after replying."""
 
@@ -121,7 +132,7 @@ class Close(Ask[None]):
     answer = type(None)
 
 
-ASKS: dict[str, type[Ask[Any]]] = {ask.op: ask for ask in (Probe, Open, Encode, Generate, Score, Close)}
+ASKS: dict[str, type[Ask[Any]]] = {ask.op: ask for ask in (Probe, Open, Encode, Generate, Score, Profile, Close)}
 
 
 def request_line(ask: Ask[Any]) -> bytes:

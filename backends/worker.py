@@ -58,6 +58,8 @@ class Host:
                 return self.generate(ask)
             case protocol.Score(prompt, continuation, sampling):
                 return tuple(self.session.score(prompt, continuation, sampling))
+            case protocol.Profile(prompt, continuation, k_max):
+                return tuple(self.session.profile(prompt, continuation, k_max))
             case protocol.Close():
                 self.ended = True
                 self._open.close()

@@ -9,11 +9,12 @@ from backends.hf import encoding, scoring
 from backends.hf.loading import Models
 from backends.hf.watching import clock_of
 from backends.prompts import ids_of, refuse_length, refuse_unknown_tokens
-from backends.reference import decoding, settings
+from backends.reference import decoding, profiling, settings
 from backends.reference.cache import prefill_masks
 from backends.reference.decoding import Order, Row
 from backends.reference.engine import Engine, Running
 from backends.reference.settings import Settings
+from results.errors import UsageError
 from results.records import Encoded, EngineConfig, Generation, Json, Prompt, Request, Sampling, TokenScore
 
 
@@ -66,6 +67,19 @@ class ReferenceSession(Session):
         positions = torch.arange(width, device=device)[None]
         hidden = target.hidden(torch.tensor([ids[:-1]], device=device), positions, masks, None)
         return scoring.scores(target.logits(hidden[0, -len(continuation) :]), continuation, sampling)
+
+    @torch.inference_mode()
+    def profile(self, prompt: Prompt, continuation: Sequence[int], k_max: int) -> list[int]:
+        if self._engine.drafter is None:
+            raise ValueError("this session was opened for no drafts, and a profile is made of them")
+        if self._own.sees_rejected:
+            raise UsageError(
+                "a profile needs reference.rejected_kv=hidden: what rejected drafts leave depends on rounds"
+            )
+        ids = ids_of(self, prompt)
+        refuse_length(self.facts, len(ids) + len(continuation))
+        refuse_unknown_tokens(self.facts, [[*ids, *continuation]])
+        return profiling.accepted(self._engine.target, self._engine.drafter, ids, continuation, k_max)
 
     def running(self, rows: Sequence[Sequence[int]], request: Request) -> Running:
         """The steps that decode such prompts so."""

@@ -159,7 +159,7 @@ def test_a_record_that_holds_something_else_never_leaves(record: object, complai
     [
         (b"{", "not JSON"),
         (b"[]", "expected an object"),
-        (b'{"op":"fly"}', "unknown op 'fly'; known: probe, open, encode, generate, score, close"),
+        (b'{"op":"fly"}', "unknown op 'fly'; known: probe, open, encode, generate, score, profile, close"),
         (b'{"op":"encode","texts":["a"],"chat":1,"thinking":false}', r"Encode.chat: expected bool, not int 1"),
     ],
 )
