@@ -15,6 +15,9 @@ from backends.reference.engine import Round, Running
 from results.records import Arrival, PlainStep
 from results.records import Round as RoundRecord
 
+PREFILL_TOKENS = 16_384
+"""Of one prefill, padding included."""
+
 
 @dataclass(slots=True)
 class Row:
@@ -112,8 +115,9 @@ def _join(
     order: Order,
     draws: torch.Generator | None,
 ) -> None:
-    """Prefill waiting prompts into free places, together; each emits its first token."""
-    taken = free[: len(waiting)]
+    """Prefill waiting prompts into free places, together as far as memory bears it; each emits its first token."""
+    widest = max(len(prompts[index]) for index in list(waiting)[: len(free)])
+    taken = free[: min(len(waiting), max(1, PREFILL_TOKENS // widest))]
     rows = [Row(waiting.popleft(), time.perf_counter_ns()) for _ in taken]
     logits = running.fill(taken, [prompts[row.index] for row in rows])
     first = running.first(logits, draws)

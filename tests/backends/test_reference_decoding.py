@@ -12,7 +12,7 @@ from tiny_pairs import SHAPES, make
 
 from backends import transformers
 from backends.base import Session
-from backends.reference import Adapter
+from backends.reference import Adapter, decoding
 from results.records import Draft, EngineConfig, Generation, Json, Pair, Prompt, Request
 
 pytestmark = pytest.mark.model
@@ -124,6 +124,15 @@ def test_the_demo_pair_s_acceptance(
     rounds = [each for row in rows for each in row.rounds or ()]
     assert [list(row.token_ids or ()) for row in rows] == [reference["greedy_ids"] for reference in references]
     assert (sum(each.accepted for each in rounds), sum(each.drafted for each in rounds)) == (accepted, drafted)
+
+
+def test_prompts_that_are_too_many_for_one_prefill_are_taken_in_several(
+    prompts: list[Prompt], references: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "PREFILL_TOKENS", 2 * max(len(prompt.token_ids or ()) for prompt in prompts))
+    with Adapter().open(PAIR, MTP) as session:
+        rows = session.generate(prompts[:5], Request(24, drafts(4), ignore_eos=True))
+    assert [list(row.token_ids or ()) for row in rows] == [ref["greedy_ids"][:24] for ref in references[:5]]
 
 
 def test_a_longer_request_and_a_wider_draft_make_room_and_change_nothing(prompts: list[Prompt]) -> None:
