@@ -17,7 +17,7 @@ from harness.client import Worker
 from harness.environment import worker_environment
 from harness.fleet import Running
 from harness.interpreters import advised, environment_of, interpreter_of
-from harness.plan import Engine
+from harness.plan import Engine, Plan
 from harness.sweep import EMBEDDED, Sweep, load
 from harness.telemetry import Monitor
 from results.errors import RunFileError, UsageError
@@ -32,7 +32,7 @@ ENDING = ".profile.json"
 Say = Callable[[str], None]
 
 
-def sweep_of(k_max: int, given: Mapping[str, object]) -> Sweep:
+def plan_of(k_max: int, given: Mapping[str, object]) -> Plan:
     """What is to be profiled. given: fields of `Sweep` as for `harness.sweep.load`. Raises UsageError."""
     if not 1 <= k_max <= LONGEST:
         raise UsageError(f"--k-max {k_max}: expected a draft length of 1 to {LONGEST}")
@@ -42,13 +42,12 @@ def sweep_of(k_max: int, given: Mapping[str, object]) -> Sweep:
     for flag, values in (("-m", sweep.pairs), ("-p", sweep.prompt_tokens)):
         if len(values) > 1:
             raise UsageError(f"{flag} {','.join(map(str, values))}: a profile is of one; make one for each")
-    return sweep
+    return experiment.dry_run(sweep)
 
 
-def measure(sweep: Sweep, say: Say) -> Profile:
+def measure(plan: Plan, say: Say) -> Profile:
     """Decode and draft. say: is told how far it is. Raises UsageError, and CallFailed where the engine fails."""
-    plan = experiment.dry_run(sweep)
-    (group,), (engine,) = plan.groups, plan.engines
+    sweep, (group,), (engine,) = plan.sweep, plan.groups, plan.engines
     sources, k_max = prompting.texts(sweep), sweep.draft_lengths[0]
     environment = worker_environment(os.environ, sweep.threads)
     say(f"loading {engine.pair.name}")

@@ -76,6 +76,8 @@ class ReferenceSession(Session):
             raise UsageError(
                 "a profile needs reference.rejected_kv=hidden: what rejected drafts leave depends on rounds"
             )
+        if self._own.acceptance is not None:
+            raise UsageError("a profile tells what the target accepts: leave out the acceptance that is forced")
         ids = ids_of(self, prompt)
         refuse_length(self.facts, len(ids) + len(continuation))
         refuse_unknown_tokens(self.facts, [[*ids, *continuation]])

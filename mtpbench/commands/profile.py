@@ -78,11 +78,11 @@ def _measure(asked: dict[str, Any], as_json: bool) -> int:
     from results.curve import curve
 
     k_max, out = asked.pop("k_max", K_MAX), asked.pop("out", None)
-    sweep = profiling.sweep_of(k_max, {_SWEEP_KEYS.get(key, key): value for key, value in asked.items()})
-    path = profiling.place(out and Path(out), sweep)
+    plan = profiling.plan_of(k_max, {_SWEEP_KEYS.get(key, key): value for key, value in asked.items()})
+    path = profiling.place(out and Path(out), plan.sweep)
     try:
         with console(stderr=True).status("") as status:
-            found = profiling.measure(sweep, status.update)
+            found = profiling.measure(plan, status.update)
     except CallFailed as error:
         detail = f"\n{error.failure.detail}" if os.environ.get("MTPBENCH_DEBUG") else ""
         print(f"mtpbench: no profile: {error.failure.message}{detail}", file=sys.stderr)
