@@ -25,6 +25,7 @@ def test_help_names_every_command_of_the_contract(capsys: pytest.CaptureFixture[
     for command in (
         "run",
         "verify",
+        "profile",
         "show",
         "report",
         "compare",
