@@ -46,7 +46,7 @@ class Adapter(Backend):
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:
         """Loads the target, and the assistant where a method drafts."""
         from backends.hf.loading import loaded
-        from backends.reference import settings
+        from backends.reference import memory, settings
         from backends.reference.session import ReferenceSession
 
         own = settings.read(engine.options)
@@ -54,6 +54,7 @@ class Adapter(Backend):
             settings.refuse_method(method)
         methods = ("mtp",) if engine.methods else ()
         fit.check(pair, methods)
+        memory.check(pair, engine)
         with loaded(pair, replace(engine, methods=methods, options=own.loading)) as models:
             session = ReferenceSession(models, engine, own)
             try:

@@ -9,7 +9,7 @@ from backends.hf import encoding, scoring
 from backends.hf.loading import Models
 from backends.hf.watching import clock_of
 from backends.prompts import ids_of, refuse_length, refuse_unknown_tokens
-from backends.reference import decoding, profiling, settings
+from backends.reference import decoding, memory, profiling, settings
 from backends.reference.cache import prefill_masks
 from backends.reference.decoding import Order, Row
 from backends.reference.engine import Engine, Running
@@ -96,6 +96,7 @@ class ReferenceSession(Session):
             raise ValueError(f"this session was opened for no drafts, not {request.draft.method!r}")
         if request.draft is not None:
             settings.refuse_method(request.draft.method)
+            memory.refuse_length(request.draft.length, self.facts.context_limit)
         refuse_length(self.facts, max(map(len, rows)) + request.max_new_tokens)
         refuse_unknown_tokens(self.facts, rows)
 
