@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from backends.hf.watching import Clock, Mark
+from backends.hf.watching import KEPT_BYTES, Clock, Mark
 from backends.reference.engine import Round, Running
+from backends.reference.experts import Experts
 from results.records import Arrival, PlainStep
 from results.records import Round as RoundRecord
 
@@ -30,7 +31,7 @@ class Row:
     arrivals: list[Arrival] = field(default_factory=list)
     rounds: list["Seen"] = field(default_factory=list)
     logits: list[torch.Tensor] = field(default_factory=list)
-    """[vocabulary] each, where they are kept."""
+    """[emitted, vocabulary] of prefill and rounds, by which its first tokens were chosen; where they are kept."""
     ended: bool = False
     """By a token that ends the text."""
 
@@ -69,6 +70,20 @@ class Times:
     total_ns: int = 0
 
 
+@dataclass(slots=True)
+class Room:
+    """For logits that are kept until all is over; from the first that finds none, no more are."""
+
+    bytes: int = KEPT_BYTES
+
+    def take(self, logits: torch.Tensor, copy: bool) -> torch.Tensor | None:
+        """What may be kept of them. copy: their memory will be used again."""
+        self.bytes -= logits.nbytes
+        if self.bytes < 0:
+            return None
+        return logits.clone() if copy else logits
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What is asked of a batch."""
@@ -78,8 +93,11 @@ class Order:
     """Tokens that end a text; empty where decoding shall run past them."""
     clock: Clock | None
     """Of an instrumented pass."""
-    keep_logits: bool = False
+    room: Room | None = None
+    """Keep logits there."""
     seed: int | None = None
+    experts: Experts | None = None
+    """Watches the routers of a mixture."""
 
 
 def decode(running: Running, prompts: Sequence[tuple[int, ...]], order: Order) -> list[Row]:
@@ -123,29 +141,35 @@ def _join(
     first = running.first(logits, draws)
     running.rows.last[taken] = first
     tokens, now = first.tolist(), time.perf_counter_ns()
-    for place, row, token, scored in zip(taken, rows, tokens, logits, strict=True):
+    kept = order.room.take(logits, copy=False) if order.room else None
+    for at, (place, row, token) in enumerate(zip(taken, rows, tokens, strict=True)):
         places[place] = row
         row.take([token], order.max_new_tokens, order.eos, now)
-        if order.keep_logits:
-            row.logits.append(scored)
+        if kept is not None:
+            row.logits.append(kept[at : at + 1])
 
 
 def _round(running: Running, places: list[Row | None], order: Order, draws: torch.Generator | None) -> None:
+    if order.experts is not None:
+        order.experts.begin()
     begin = time.perf_counter_ns()
     done: Round = running.round(order.clock, draws)
     outcome = done.verified.outcome.tolist()  # waits for the device
     now = time.perf_counter_ns()
     times = None if done.marks is None else Times(*done.marks)
+    logits = order.room.take(done.verified.logits, running.path.endswith("graphs")) if order.room else None
     for place, row in enumerate(places):
         if row is None:
             continue
         *tokens, kept = outcome[place]
         emitted = row.take(tokens[: kept + 1], order.max_new_tokens, order.eos, now)
         row.rounds.append(Seen(running.rule.length, min(kept, emitted), emitted, times))
-        if order.keep_logits:
-            row.logits.append(done.verified.logits[place, 0].clone())
+        if logits is not None:
+            row.logits.append(logits[place, :emitted])
     if times is not None:
         times.total_ns = time.perf_counter_ns() - begin
+    if order.experts is not None:
+        order.experts.end([place for place, row in enumerate(places) if row is not None], len(places))
 
 
 def rounds_of(row: Row, clock: Clock) -> tuple[RoundRecord, ...]:
@@ -171,3 +195,12 @@ def steps_of(row: Row, clock: Clock) -> tuple[PlainStep, ...]:
         for seen in row.rounds
         if seen.times is not None
     )
+
+
+def margins(row: Row) -> list[float]:
+    """The best logit less the second best at each of its tokens whose logits were kept, to 6 significant digits."""
+    found: list[float] = []
+    for logits in row.logits:
+        best = logits.topk(2, dim=-1).values.float()
+        found += (best[:, 0] - best[:, 1]).tolist()
+    return [float(f"{margin:.6g}") for margin in found]

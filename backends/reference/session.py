@@ -1,6 +1,7 @@
 """A session over the reference engine: batches, and everything that is seen of them."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 
@@ -11,8 +12,9 @@ from backends.hf.watching import clock_of
 from backends.prompts import ids_of, refuse_length, refuse_unknown_tokens
 from backends.reference import decoding, memory, profiling, settings
 from backends.reference.cache import prefill_masks
-from backends.reference.decoding import Order, Row
+from backends.reference.decoding import Order, Room, Row
 from backends.reference.engine import Engine, Running
+from backends.reference.experts import Experts
 from backends.reference.settings import Settings
 from results.errors import UsageError
 from results.records import Encoded, EngineConfig, Generation, Json, Prompt, Request, Sampling, TokenScore
@@ -44,15 +46,20 @@ class ReferenceSession(Session):
             max_new_tokens=request.max_new_tokens,
             eos=frozenset(() if request.ignore_eos else self._models.eos),
             clock=clock,
-            keep_logits=clock is not None and request.draft is None and running.rule.greedy,
+            room=Room() if clock is not None else None,
             seed=request.sampling.seed,
+            experts=Experts() if clock is not None and running.path == "eager" else None,
         )
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        decoded = decoding.decode(running, rows, order)
+        with order.experts.attached(self._models.target) if order.experts else nullcontext():
+            decoded = decoding.decode(running, rows, order)
         peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+        experts = order.experts.told() if order.experts else None
+        seen: dict[str, Json] = {} if experts is None else {"experts": experts}
         return [
-            self._generation(row, len(prompt), running, order, peak) for row, prompt in zip(decoded, rows, strict=True)
+            self._generation(row, len(prompt), running, order, peak, seen)
+            for row, prompt in zip(decoded, rows, strict=True)
         ]
 
     @torch.inference_mode()
@@ -100,14 +107,19 @@ class ReferenceSession(Session):
         refuse_length(self.facts, max(map(len, rows)) + request.max_new_tokens)
         refuse_unknown_tokens(self.facts, rows)
 
-    def _generation(self, row: Row, prompt_tokens: int, running: Running, order: Order, peak: int | None) -> Generation:
+    def _generation(
+        self, row: Row, prompt_tokens: int, running: Running, order: Order, peak: int | None, seen: dict[str, Json]
+    ) -> Generation:
         speculative, clock = running.rule.length > 0, order.clock
-        statement: dict[str, Json] = {"path": running.path, "cache_bytes": running.rows.cache.nbytes}
+        statement: dict[str, Json] = {"path": running.path, "cache_bytes": running.rows.cache.nbytes, **seen}
         if speculative:
             statement["draft_length"] = running.rule.length
         if speculative and running.rule.forced is not None:
             statement |= {"synthetic": True, "acceptance": list(running.rule.forced)}
-        scores = scoring.scores(torch.stack(row.logits), row.tokens, GREEDY) if row.logits else None
+        if row.logits:
+            statement["margins"] = [*decoding.margins(row)]
+        plain_greedy = row.logits and not speculative and running.rule.greedy
+        scores = scoring.scores(torch.cat(row.logits), row.tokens, GREEDY) if plain_greedy else None
         return Generation(
             n_tokens=len(row.tokens),
             token_ids=tuple(row.tokens),
