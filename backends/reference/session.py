@@ -1,7 +1,8 @@
 """A session over the reference engine: batches, and everything that is seen of them."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 
 import torch
 
@@ -10,12 +11,13 @@ from backends.hf import encoding, scoring
 from backends.hf.loading import Models
 from backends.hf.watching import clock_of
 from backends.prompts import ids_of, refuse_length, refuse_unknown_tokens
-from backends.reference import decoding, memory, profiling, settings
+from backends.reference import costs, decoding, memory, profiling, settings
 from backends.reference.cache import prefill_masks
 from backends.reference.decoding import Order, Room, Row
 from backends.reference.engine import Engine, Running
 from backends.reference.experts import Experts
 from backends.reference.settings import Settings
+from backends.reference.steps import Rule
 from results.errors import UsageError
 from results.records import Encoded, EngineConfig, Generation, Json, Prompt, Request, Sampling, TokenScore
 
@@ -27,10 +29,11 @@ class ReferenceSession(Session):
         self.facts = models.facts
         self._models, self._own = models, own
         self._engine = Engine(models, own.path, config.max_context)
+        self._measured: set[tuple[int, Rule]] = set()
 
     def release(self) -> None:
         """Let go of models and buffers; the session cannot be used after it."""
-        del self._models, self._engine
+        del self._models, self._engine, self._measured
 
     def encode(self, text: str, *, chat: bool, thinking: bool) -> Encoded:
         chat = chat and self.facts.chat_template
@@ -57,10 +60,16 @@ class ReferenceSession(Session):
         peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
         experts = order.experts.told() if order.experts else None
         seen: dict[str, Json] = {} if experts is None else {"experts": experts}
-        return [
+        told = [
             self._generation(row, len(prompt), running, order, peak, seen)
             for row, prompt in zip(decoded, rows, strict=True)
         ]
+        if clock is not None and (kind := (running.rows.size, running.rule)) not in self._measured:
+            self._measured.add(kind)
+            with suppress(torch.OutOfMemoryError):  # a device filled to the brim has no room for the copy that is timed
+                found = costs.measure(running, rows[: running.rows.size])
+                told[0] = replace(told[0], statement={**told[0].statement, "costs": found.json})
+        return told
 
     @torch.inference_mode()
     def score(self, prompt: Prompt, continuation: Sequence[int], sampling: Sampling = GREEDY) -> list[TokenScore]:

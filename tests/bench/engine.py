@@ -9,17 +9,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import cast
 
-import torch
 from transformers.utils.logging import disable_progress_bar
 
 from backends.base import Session
 from backends.reference import Adapter as Reference
+from backends.reference.costs import parts
 from backends.reference.decoding import Order, Row, decode
-from backends.reference.engine import Round, Running
+from backends.reference.engine import Running
 from backends.reference.session import ReferenceSession
-from backends.reference.steps import Verified
 from backends.transformers import Adapter as Transformers
 from results.records import Draft, EngineConfig, Prompt, Request
 from workloads.pairs import resolve
@@ -29,8 +27,6 @@ K = 4
 TOKENS, PROMPT_TOKENS = 96, 64
 ROWS = 8
 UNITS = 8
-REPEATS = 40
-"""Of a part that is timed alone."""
 LEAST = {
     "plain, batch 1 / Transformers' generate": 1.5,
     f"k={K}, batch 1 / Transformers' assisted generation": 1.5,
@@ -146,46 +142,6 @@ def _alone_by_parts(batch: Running, prompts: Sequence[Prompt]) -> Pace:
     rows, _ = _decoded(batch, prompts)
     emitted = statistics.mean(seen.emitted for row in rows for seen in row.rounds[:-1])
     ids = [prompt.token_ids or () for prompt in prompts[:ROWS]]
-    logits = batch.fill([*range(ROWS)], ids)
-    with torch.inference_mode():
-        view = batch.look()
-        drafted = batch.draft(view)
-        verified = batch.verify(view, drafted)
-        parts = [
-            _pace(batch.look),
-            _pace(lambda: batch.draft(view)),
-            _pace(lambda: batch.verify(view, drafted)),  # over the same positions again and again
-            _host(_Instant(batch, verified, logits), ids),
-        ]
+    found = parts(batch, ids)
     tokens = ROWS * emitted
-    return Pace(sum(part.wall for part in parts) / tokens, sum(part.cpu for part in parts) / tokens)
-
-
-class _Instant:
-    """A batch whose steps take no time: what is left of a round is the host's."""
-
-    def __init__(self, batch: Running, verified: Verified, logits: torch.Tensor) -> None:
-        self.rows, self.rule, self.generator, self.first = batch.rows, batch.rule, batch.generator, batch.first
-        self._done, self._logits = Round(verified, None), logits
-
-    def fill(self, places: list[int], prompts: list[tuple[int, ...]]) -> torch.Tensor:
-        return self._logits
-
-    def round(self, clock: None, draws: None) -> Round:
-        return self._done
-
-
-def _host(instant: _Instant, prompts: Sequence[tuple[int, ...]]) -> Pace:
-    cpu, wall = time.process_time(), time.perf_counter()
-    rows = decode(cast(Running, instant), prompts, Order(REPEATS * (K + 1), frozenset(), None))
-    rounds = len(rows[0].rounds)
-    return Pace((time.perf_counter() - wall) / rounds, (time.process_time() - cpu) / rounds)
-
-
-def _pace(part: Callable[[], object]) -> Pace:
-    """The mean of repeats: a round's mean is what it is set beside."""
-    part()
-    cpu, wall = time.process_time(), time.perf_counter()
-    for _ in range(REPEATS):
-        part()
-    return Pace((time.perf_counter() - wall) / REPEATS, (time.process_time() - cpu) / REPEATS)
+    return Pace(found.wall / tokens, found.cpu / tokens)

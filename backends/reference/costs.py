@@ -1,0 +1,290 @@
+"""What a round's parts cost, each measured alone, and what a pass of the target must read and compute at the least.
+
+t is a target pass of k + 1 tokens a row, d a draft step, o what the host adds to a round (METHOD section 2). None of
+them comes from rounds here, so that a prediction made of them can be set beside the rounds' own time.
+The floor is that of a roofline: bytes that a pass must read / the bandwidth of a copy, or floating-point operations /
+those of a large matrix product, whichever is longer. A model that fits the processor's caches can run below it.
+"""
+
+import functools
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import torch
+
+from backends.reference.cache import SLIDING
+from backends.reference.decoding import PREFILL_TOKENS, Order, decode
+from backends.reference.engine import Round, Running
+from backends.reference.experts import Experts, routers
+from backends.reference.steps import Drafted, Verified, View
+from results.records import Json
+
+BLOCKS, CALLS = 9, 3
+"""A part is called so often in a row, between two waits for the device."""
+SLOW_S = 0.5
+"""Calls from which a block is one of them."""
+HOST_ROUNDS = 40
+COPY_BYTES = 2**28
+"""Beyond the caches of CPUs and GPUs of 2026."""
+SIDE = {"cpu": 1024, "cuda": 8192}
+"""Of the square matrices of which a product gives the peak; elsewhere 4096."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Seconds of one call over blocks, and CPU seconds of the process."""
+
+    median: float
+    """What a part costs where others use the machine too."""
+    mean: float
+    spread: float
+    """Standard deviation."""
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Of one round. drafting: all k steps; 0 where there are none."""
+
+    look: Part
+    drafting: Part
+    verify: Part
+    host: Part
+
+    @property
+    def wall(self) -> float:
+        """Of a round, mean."""
+        return sum(part.mean for part in (self.look, self.drafting, self.verify, self.host))
+
+    @property
+    def cpu(self) -> float:
+        return sum(part.cpu for part in (self.look, self.drafting, self.verify, self.host))
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Of one target pass, at the least."""
+
+    bytes: float
+    """Weights touched (of embedding tables the rows of its tokens, of mixtures the experts that were chosen), and keys
+    and values in reach, each once."""
+    flops: float
+    """Two for each weight and token it meets, and the products of attention."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Times in milliseconds, medians with standard deviations over blocks; stored as a statement's `costs`."""
+
+    rows: int
+    draft_length: int
+    context: float
+    """Tokens that a row held, mean."""
+    t_ms: float
+    """t(k + 1, rows): a verification, or a plain pass at k = 0."""
+    t_spread_ms: float
+    d_ms: float | None
+    """d(rows): a draft step. None at k = 0."""
+    d_spread_ms: float | None
+    o_ms: float
+    """o(rows): looking where the rows are, and the host's part of a round."""
+    o_spread_ms: float
+    bytes: float
+    flops: float
+    bandwidth: float
+    """Bytes per second, read and written, of a copy."""
+    peak: float
+    """Floating-point operations per second of a matrix product in this type."""
+    floor_ms: float
+    measured_over_floor: float
+
+    @property
+    def json(self) -> dict[str, Json]:
+        return asdict(self)
+
+
+def measure(running: Running, prompts: Sequence[tuple[int, ...]]) -> Costs:
+    """Of these steps over these prompts, one for each row. Takes about a second; the rows are free afterwards."""
+    k, rows = running.rule.length, running.rows
+    found = parts(running, prompts)
+    lengths = [len(prompt) for prompt in prompts]
+    work = work_of(running, prompts)
+    bandwidth = copy_bandwidth(rows.lengths.device)
+    peak = product_peak(rows.lengths.device, rows.hidden.dtype, torch.get_num_threads())
+    floor = max(work.bytes / bandwidth, work.flops / peak)
+    return Costs(
+        rows=rows.size,
+        draft_length=k,
+        context=statistics.fmean(lengths),
+        t_ms=1e3 * found.verify.median,
+        t_spread_ms=1e3 * found.verify.spread,
+        d_ms=1e3 * found.drafting.median / k if k else None,
+        d_spread_ms=1e3 * found.drafting.spread / k if k else None,
+        o_ms=1e3 * (found.look.median + found.host.median),
+        o_spread_ms=1e3 * (found.look.spread**2 + found.host.spread**2) ** 0.5,
+        bytes=work.bytes,
+        flops=work.flops,
+        bandwidth=bandwidth,
+        peak=peak,
+        floor_ms=1e3 * floor,
+        measured_over_floor=found.verify.median / floor,
+    )
+
+
+@torch.inference_mode()
+def parts(running: Running, prompts: Sequence[tuple[int, ...]]) -> Parts:
+    """Looking, drafting and verifying over the same positions again and again, and the host's part over no work."""
+    with _standing(running, prompts) as (view, drafted, logits):
+        verified = running.verify(view, drafted)
+        device = running.rows.lengths.device
+        return Parts(
+            look=_timed(running.look, device),
+            drafting=_timed(lambda: running.draft(view), device) if running.rule.length else Part(0, 0, 0, 0),
+            verify=_timed(lambda: running.verify(view, drafted), device),
+            host=_host(_Instant(running, verified, logits), prompts),
+        )
+
+
+@contextmanager
+def _standing(running: Running, prompts: Sequence[tuple[int, ...]]) -> Iterator[tuple[View, Drafted, torch.Tensor]]:
+    """Rows at the beginning of a round, its drafts, and the logits [rows, vocabulary] after the prompts."""
+    size = running.rows.size
+    together = max(1, PREFILL_TOKENS // max(map(len, prompts)))
+    places = [[*range(size)][at : at + together] for at in range(0, size, together)]
+    try:
+        logits = [running.fill(some, [prompts[place] for place in some]) for some in places]
+        view = running.look()
+        yield view, running.draft(view), torch.cat(logits)
+    finally:
+        for place in range(size):
+            running.rows.leave(place)
+
+
+class _Instant:
+    """A batch whose steps take no time: what is left of a round is the host's."""
+
+    def __init__(self, batch: Running, verified: Verified, logits: torch.Tensor) -> None:
+        self.rows, self.rule, self.path = batch.rows, batch.rule, batch.path
+        self.generator, self.first = batch.generator, batch.first
+        self._done, self._logits = Round(verified, None), logits
+
+    def fill(self, places: list[int], prompts: list[tuple[int, ...]]) -> torch.Tensor:
+        return self._logits[: len(prompts)]
+
+    def round(self, clock: None, draws: None) -> Round:
+        return self._done
+
+
+def _host(instant: _Instant, prompts: Sequence[tuple[int, ...]]) -> Part:
+    """Of decoding's own loop, waiting for the device included."""
+    found: list[tuple[float, float]] = []
+    for _ in range(BLOCKS + 1):
+        cpu, wall = time.process_time(), time.perf_counter()
+        order = Order(HOST_ROUNDS * (instant.rule.length + 1), frozenset(), None)
+        rows = decode(cast(Running, instant), prompts[: instant.rows.size], order)
+        rounds = max(len(row.rounds) for row in rows)
+        found.append(((time.perf_counter() - wall) / rounds, (time.process_time() - cpu) / rounds))
+    return _part(found[1:])
+
+
+def _timed(part: Callable[[], object], device: torch.device) -> Part:
+    """A call that is not counted, then blocks of calls."""
+    _block(part, 1, device)
+    calls = CALLS if _block(part, 1, device)[0] < SLOW_S else 1
+    return _part([_block(part, calls, device) for _ in range(BLOCKS)])
+
+
+def _block(part: Callable[[], object], calls: int, device: torch.device) -> tuple[float, float]:
+    """Seconds and CPU seconds of a call."""
+    _wait(device)
+    cpu, wall = time.process_time(), time.perf_counter()
+    for _ in range(calls):
+        part()
+    _wait(device)
+    return (time.perf_counter() - wall) / calls, (time.process_time() - cpu) / calls
+
+
+def _wait(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def _part(blocks: Sequence[tuple[float, float]]) -> Part:
+    walls = [wall for wall, _ in blocks]
+    return Part(
+        statistics.median(walls),
+        statistics.fmean(walls),
+        statistics.stdev(walls),
+        statistics.fmean(cpu for _, cpu in blocks),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ the floor
+
+
+@torch.inference_mode()
+def work_of(running: Running, prompts: Sequence[tuple[int, ...]]) -> Work:
+    """Of a pass over the last tokens of these prompts and their drafts."""
+    target, rows = running.rows.target, running.rows.size
+    tokens, itemsize = running.rule.length + 1, running.rows.hidden.itemsize
+    config = target.text.config
+    tables = {id(module.weight) for module in target.text.modules() if isinstance(module, torch.nn.Embedding)}
+    mixtures = [module for module in target.text.modules() if type(module).__name__.endswith("TextExperts")]
+    apart = tables | {id(weight) for module in mixtures for weight in module.parameters()}
+    dense = [weight for weight in target.text.parameters() if id(weight) not in apart]
+    head = target.head.weight
+    looked_up = sum(module.embedding_dim for module in target.text.modules() if isinstance(module, torch.nn.Embedding))
+    read = sum(weight.numel() for weight in dense) + head.numel() + rows * tokens * looked_up
+    met = sum(weight.numel() for weight in dense if weight.dim() > 1) + head.numel()
+    if mixtures:
+        chosen = _chosen(running, prompts)
+        for module, distinct in zip(mixtures, chosen, strict=True):
+            one = sum(weight.numel() for weight in module.parameters()) / config.num_experts
+            read, met = read + distinct * one, met + config.top_k_experts * one
+    held = {
+        kind: sum(min(len(prompt), target.layout.window) if kind == SLIDING else len(prompt) for prompt in prompts)
+        for kind in target.layout.kinds
+    }
+    kept = sum(
+        2 * size[0] * size[1] * held[kind]
+        for size, kind in zip(target.layout.heads, target.layout.kinds, strict=True)
+        if size
+    )
+    attention = sum(
+        4 * config.num_attention_heads * layer.self_attn.head_dim * held[kind] * tokens
+        for layer, kind in zip(target.text.layers, target.layout.kinds, strict=True)
+    )
+    return Work(float((read + kept) * itemsize), float(2 * met * rows * tokens + attention))
+
+
+def _chosen(running: Running, prompts: Sequence[tuple[int, ...]]) -> list[float]:
+    """Distinct experts of each mixture, in a pass run as it is written."""
+    rows, experts = running.rows, Experts()
+    with _standing(running, prompts) as (view, drafted, _), experts.attached(rows.target.text):
+        experts.begin()
+        rows.cache.aim(view.at)
+        rows.target.hidden(torch.cat([rows.last[:, None], drafted.tokens], 1), view.positions, view.masks, rows.cache)
+        experts.end(range(rows.size), rows.size)
+    told = experts.told()
+    assert told is not None and len(routers(rows.target.text)) > 0  # a mixture has a router
+    return cast(list[float], told["distinct_per_layer"])
+
+
+@functools.cache
+def copy_bandwidth(device: torch.device) -> float:
+    """Bytes per second that a copy reads and writes, the best of five."""
+    source = torch.ones(COPY_BYTES // 4, device=device)
+    into = torch.empty_like(source)
+    return 2 * COPY_BYTES / min(_block(lambda: into.copy_(source), 1, device)[0] for _ in range(6))
+
+
+@functools.cache
+def product_peak(device: torch.device, dtype: torch.dtype, threads: int) -> float:
+    """Floating-point operations per second of a square matrix product, the best of five. threads: of a CPU."""
+    side = SIDE.get(device.type, 4096)
+    left = torch.ones(side, side, dtype=dtype, device=device)
+    return float(2 * side**3 / min(_block(lambda: left @ left, 1, device)[0] for _ in range(6)))
