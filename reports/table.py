@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from reports import ablation, machine
+from reports import ablation, machine, prediction
 from reports.columns import Column, columns
 from reports.groups import Group, groups, labels, measured, measures_speed, sound
 from reports.lossless import block, summary
@@ -103,7 +103,8 @@ def _group(group: Group, console: Console) -> None:
         console.print(Padding(table, (1, 0, 0, 0)))
     console.print()
     _lines(console, _explained(group))
-    _lines(console, (Text(line.text, _TONES[line.tone]) for line in (*ablation.lines(group), *block(group))))
+    told = (*prediction.lines(group), *ablation.lines(group), *block(group))
+    _lines(console, (Text(line.text, _TONES[line.tone]) for line in told))
     if not group.speed:
         return
     console.print(Text(certificate(next((c.aa for c in group.cells if c.aa), None))), overflow="fold")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports import ablation, divergences, evidence, machine
+from reports import ablation, divergences, evidence, machine, prediction
 from reports.groups import Group, groups, measures_speed
 from reports.lossless import Summary, block, summary
 from reports.plots import acceptance, speed, theory
@@ -24,6 +24,7 @@ class Setting:
     """A/A."""
     lossless: tuple[Line, ...]
     ablation: tuple[Line, ...]
+    """What costs predicted, then what losing a part costs: said under the table of speed-ups."""
     speed: tuple[Picture, ...]
     acceptance: tuple[Picture, ...]
     theory: tuple[Picture, ...]
@@ -84,7 +85,7 @@ def _kept(*pictures: Picture | None) -> tuple[Picture, ...]:
 def _setting(key: str, group: Group, extent: Sequence[float], *, draw: bool) -> Setting:
     decision = decide(group)
     told = certificate(next((cell.aa for cell in group.cells if cell.aa), None))
-    output, lost = tuple(block(group, singly=False)), tuple(ablation.lines(group))
+    output, lost = tuple(block(group, singly=False)), (*prediction.lines(group), *ablation.lines(group))
     if not draw:
         return Setting(group, decision, told, output, lost, (), (), (), (), ())
     return Setting(

@@ -17,6 +17,8 @@ from results.records import Launch
 from results.runfile import RunFile
 
 ABSENT = -1
+TOLD = ('"speculative"', '"synthetic"', '"costs"')
+"""Keys of statements that judgements read."""
 BLOCK = 4096
 """Rows decoded at once, so that their blobs take megabytes and not gigabytes."""
 
@@ -79,7 +81,7 @@ class Extras:
     per_position: dict[int, tuple[int, ...]]
     """Rounds that accepted at least i drafts, i = 1..k."""
     said: dict[int, dict[str, Any]]
-    """The engine's statement, where it says `speculative` or `synthetic`."""
+    """The engine's statement, where it says `speculative`, `synthetic` or `costs`."""
     outputs: list[bytes | str]
     """Distinct outputs: token ids as int32, or the text where the runtime gives no ids."""
 
@@ -156,7 +158,7 @@ def read_rows(file: RunFile, trials: Trials, launches: Mapping[int, Launch]) -> 
                 extras.steps[index] = np.frombuffer(passes, dtype="<i8").reshape(-1, 2)
             if position is not None:
                 extras.per_position[index] = tuple(json.loads(position))
-            if '"speculative"' in statement or '"synthetic"' in statement:
+            if any(key in statement for key in TOLD):
                 extras.said[index] = json.loads(statement)
     parts = parts or [_rows(np.empty((12, 0), dtype=np.int64), (), (), (), distinct, trials, ends)]
     extras.outputs.extend(distinct)

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import numpy as np
 
-from results import acceptance, crossing, equivalence, sampling, selection, speedup, theory, validity
+from results import acceptance, costs, crossing, equivalence, sampling, selection, speedup, theory, validity
 from results.arm import Arm, median_over_units
 from results.certificate import CrossRuntime, Equivalence, SamplingCertificate
 from results.evidence import Evidence
@@ -24,7 +24,7 @@ from results.records import (
 )
 from results.runfile import RunFile
 from results.speedup import Effects, Pairs
-from results.verdicts import Acceptance, Best, CellVerdict, Interval, Speedup, StepCosts
+from results.verdicts import Acceptance, Best, CellVerdict, Interval, Prediction, Speedup, StepCosts
 
 FORCED = "acceptance was forced, so that the output is not meant to be the target's own"
 
@@ -128,7 +128,7 @@ class Group:
         status, reason = validity.status(arm, self.plain, contradictions)
         gain = self._speedup(arm.cell_id)
         found = self.acceptances[arm.cell_id]
-        costs = self._costs(arm)
+        measured_costs = self._costs(arm)
         decisive = _decisive(gain.these_prompts, gain.new_prompts) if gain else None
         headline = evidence.rows_in(arm.cell_id, arm.main)
         units = evidence.trials.unit[evidence.rows.trial[headline]]
@@ -174,11 +174,12 @@ class Group:
             flags=dict(flags),
             units_dropped=len(occurring(evidence.trials.unit[own])) - len(measured),
             tokens_after_eos=int((evidence.rows.n_tokens - evidence.rows.natural)[headline].sum()),
-            costs=costs,
+            costs=measured_costs,
             theory=theory.theory(
-                self._alpha(cell.draft.method), cell.draft.length, found.length if found else None, costs,
+                self._alpha(cell.draft.method), cell.draft.length, found.length if found else None, measured_costs,
                 gain.point if gain else None,
             ),
+            prediction=self._prediction(arm, found),
             cross_runtime=self.crossing,
             stopped=stopped,
         )  # fmt: skip
@@ -232,6 +233,12 @@ class Group:
                 found = self.acceptances[arm.cell_id]
                 return found.rate if found else None
         return None
+
+    def _prediction(self, arm: Arm, found: Acceptance | None) -> Prediction | None:
+        if self.plain is None or found is None:
+            return None
+        plain, drafted = costs.of_cell(self.evidence, self.plain.cell), costs.of_cell(self.evidence, arm.cell)
+        return costs.prediction(found.length, plain, drafted) if plain and drafted else None
 
     def _costs(self, arm: Arm) -> StepCosts | None:
         if not arm.headline:  # nothing was warmed up to be timed

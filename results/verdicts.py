@@ -147,6 +147,24 @@ class Theory:
 
 
 @dataclass(frozen=True, slots=True)
+class Prediction:
+    """From costs that the engine measured outside its rounds (`results.costs`), and this cell's acceptance length."""
+
+    speedup: float
+    """AL (t(1) + o_1) / (k d + t(k+1) + o)."""
+    break_even: float
+    """The acceptance length at which that is 1."""
+    t_ms: float
+    """t(k+1,B): a verification pass."""
+    d_ms: float
+    """d(B): one draft step."""
+    o_ms: float
+    """o(B): what the host adds to a round."""
+    measured_over_floor: float | None
+    """t / the time that its bytes and operations take at the measured bandwidth and peak."""
+
+
+@dataclass(frozen=True, slots=True)
 class CellVerdict:
     """One speculative cell. Further keys may be added; none changes its meaning."""
 
@@ -191,6 +209,8 @@ class CellVerdict:
     """Tokens left out because they came after the natural end."""
     costs: StepCosts | None = None
     theory: Theory | None = None
+    prediction: Prediction | None = None
+    """None where the engine states no costs measured alone, or no acceptance is known."""
     findings: dict[str, str] = field(default_factory=dict)
     """Check -> what it found against the cell; empty where nothing contradicts."""
     cross_runtime: CrossRuntime | None = None
