@@ -12,6 +12,9 @@ from results.evidence import Evidence
 from results.records import Cell
 from results.verdicts import Prediction
 
+TIMES = ("t_ms", "d_ms", "o_ms", "t_1_ms", "o_1_ms")
+"""What an engine states, by the names of `Alone`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Alone:
@@ -20,51 +23,57 @@ class Alone:
     rows: int
     draft_length: int
     t_ms: float
-    """A target pass of draft_length + 1 tokens a row."""
+    """t(k+1,B)."""
     d_ms: float
-    """A draft step; 0 at draft length 0."""
     o_ms: float
-    """What the host adds to a round or plain step."""
+    t_1_ms: float
+    """t(1,B), and below o_1(B): measured in turn with the others."""
+    o_1_ms: float
     measured_over_floor: float | None
 
     @property
-    def round_ms(self) -> float:
-        return self.draft_length * self.d_ms + self.t_ms + self.o_ms
+    def break_even(self) -> float:
+        """The acceptance length at which a round gives tokens as fast as plain steps do."""
+        return (self.draft_length * self.d_ms + self.t_ms + self.o_ms) / (self.t_1_ms + self.o_1_ms)
 
 
 def read(stated: object) -> Alone | None:
-    """What an engine stated; None where that is not understood."""
+    """What an engine stated of drafted steps; None where that is not understood."""
     if not isinstance(stated, Mapping):
         return None
     rows, k = stated.get("rows"), stated.get("draft_length")
-    t, o, over = (_number(stated.get(key)) for key in ("t_ms", "o_ms", "measured_over_floor"))
-    d = 0.0 if k == 0 else _number(stated.get("d_ms"))
-    if (
-        type(rows) is not int
-        or type(k) is not int
-        or k < 0
-        or rows < 1
-        or t is None
-        or d is None
-        or o is None
-        or t <= 0
-    ):
+    if type(rows) is not int or type(k) is not int or k < 1 or rows < 1:
         return None
-    return Alone(rows, k, t, d, o, over)
+    times = {key: time for key in TIMES if (time := _number(stated.get(key)))}
+    if len(times) < len(TIMES):
+        return None
+    return Alone(rows, k, measured_over_floor=_number(stated.get("measured_over_floor")), **times)
 
 
 def of_cell(evidence: Evidence, cell: Cell) -> Alone | None:
     """What was stated in a cell, or in another that asked for the same steps: an engine measures them once.
 
-    Steps are the same whatever the prompts, so that another group's, or the A/A control's, are this cell's too.
+    Steps are the same whatever the prompts, so that another group's costs are this cell's too.
     """
     alike = [number for number, other in evidence.cells.items() if _steps(other) == _steps(cell)]
     cells = evidence.trials.cell[evidence.rows.trial]
     stated = [row for row, said in evidence.extras.said.items() if "costs" in said and cells[row] in alike]
-    own = sorted(stated, key=lambda row: evidence.cells[int(cells[row])].group != cell.group)
-    known = (read(evidence.extras.said[row]["costs"]) for row in own)
+    stated.sort(key=lambda row: evidence.cells[int(cells[row])].group != cell.group)
+    known = (read(evidence.extras.said[row]["costs"]) for row in stated)
     length = cell.draft.length if cell.draft else 0
     return next((c for c in known if c and (c.rows, c.draft_length) == (cell.batch_size, length)), None)
+
+
+def prediction(length: float, costs: Alone) -> Prediction:
+    """By the generalised formula. length: the acceptance length of this draft length."""
+    return Prediction(
+        speedup=length / costs.break_even,
+        break_even=costs.break_even,
+        t_ms=costs.t_ms,
+        d_ms=costs.d_ms,
+        o_ms=costs.o_ms,
+        measured_over_floor=costs.measured_over_floor,
+    )
 
 
 def _steps(cell: Cell) -> tuple[object, ...]:
@@ -72,24 +81,6 @@ def _steps(cell: Cell) -> tuple[object, ...]:
     s = cell.sampling
     drawn = (s.temperature, s.top_k, s.top_p) if s.temperature else ()
     return (cell.backend, cell.pair, cell.draft, cell.batch_size, cell.dtype, cell.device, *drawn)
-
-
-def break_even(plain: Alone, drafted: Alone) -> float:
-    """The acceptance length at which a round gives tokens as fast as plain steps do."""
-    return drafted.round_ms / plain.round_ms
-
-
-def prediction(length: float, plain: Alone, drafted: Alone) -> Prediction:
-    """By the generalised formula. length: the acceptance length of this draft length."""
-    least = break_even(plain, drafted)
-    return Prediction(
-        speedup=length / least,
-        break_even=least,
-        t_ms=drafted.t_ms,
-        d_ms=drafted.d_ms,
-        o_ms=drafted.o_ms,
-        measured_over_floor=drafted.measured_over_floor,
-    )
 
 
 def _number(value: object) -> float | None:

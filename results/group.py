@@ -235,10 +235,8 @@ class Group:
         return None
 
     def _prediction(self, arm: Arm, found: Acceptance | None) -> Prediction | None:
-        if self.plain is None or found is None:
-            return None
-        plain, drafted = costs.of_cell(self.evidence, self.plain.cell), costs.of_cell(self.evidence, arm.cell)
-        return costs.prediction(found.length, plain, drafted) if plain and drafted else None
+        alone = costs.of_cell(self.evidence, arm.cell) if found else None
+        return costs.prediction(found.length, alone) if found and alone else None
 
     def _costs(self, arm: Arm) -> StepCosts | None:
         if not arm.headline:  # nothing was warmed up to be timed

@@ -1,17 +1,20 @@
 """What a round's parts cost, each measured alone, and what a pass of the target must read and compute at the least.
 
 t is a target pass of k + 1 tokens a row, d a draft step, o what the host adds to a round (METHOD section 2). None of
-them comes from rounds here, so that a prediction made of them can be set beside the rounds' own time.
+them comes from rounds here, so that a prediction made of them can be set beside the rounds' own time. Costs of drafted
+and of plain steps are measured block by block in turn: a machine is not equally fast from one second to the next.
 The floor is that of a roofline: bytes that a pass must read / the bandwidth of a copy, or floating-point operations /
 those of a large matrix product, whichever is longer. A model that fits the processor's caches can run below it.
 """
 
 import functools
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -20,7 +23,7 @@ from backends.reference.cache import SLIDING
 from backends.reference.decoding import PREFILL_TOKENS, Order, decode
 from backends.reference.engine import Round, Running
 from backends.reference.experts import Experts, routers
-from backends.reference.steps import Drafted, Verified, View
+from backends.reference.steps import Verified
 from results.records import Json
 
 BLOCKS, CALLS = 9, 3
@@ -54,6 +57,15 @@ class Parts:
     drafting: Part
     verify: Part
     host: Part
+
+    @property
+    def overhead(self) -> float:
+        """o: looking and the host's part, medians."""
+        return self.look.median + self.host.median
+
+    @property
+    def overhead_spread(self) -> float:
+        return math.hypot(self.look.spread, self.host.spread)
 
     @property
     def wall(self) -> float:
@@ -93,6 +105,11 @@ class Costs:
     o_ms: float
     """o(rows): looking where the rows are, and the host's part of a round."""
     o_spread_ms: float
+    t_1_ms: float
+    """t(1, rows): a plain pass, measured in turn with the others."""
+    t_1_spread_ms: float
+    o_1_ms: float
+    """o_1(rows): what the host adds to a plain step."""
     bytes: float
     flops: float
     bandwidth: float
@@ -107,11 +124,14 @@ class Costs:
         return asdict(self)
 
 
-def measure(running: Running, prompts: Sequence[tuple[int, ...]]) -> Costs:
-    """Of these steps over these prompts, one for each row. Takes about a second; the rows are free afterwards."""
+def measure(running: Running, plain: Running, prompts: Sequence[tuple[int, ...]]) -> Costs:
+    """Of these steps over these prompts, one for each row. Takes about a second; the rows are free afterwards.
+
+    plain: plain decoding's steps on the same rows; may be `running` itself.
+    """
     k, rows = running.rule.length, running.rows
-    found = parts(running, prompts)
-    lengths = [len(prompt) for prompt in prompts]
+    drafted = parts(running, prompts) if plain is running else None
+    found, undrafted = (drafted, drafted) if drafted else both(running, plain, prompts)
     work = work_of(running, prompts)
     bandwidth = copy_bandwidth(rows.lengths.device)
     peak = product_peak(rows.lengths.device, rows.hidden.dtype, torch.get_num_threads())
@@ -119,13 +139,16 @@ def measure(running: Running, prompts: Sequence[tuple[int, ...]]) -> Costs:
     return Costs(
         rows=rows.size,
         draft_length=k,
-        context=statistics.fmean(lengths),
+        context=statistics.fmean(map(len, prompts)),
         t_ms=1e3 * found.verify.median,
         t_spread_ms=1e3 * found.verify.spread,
         d_ms=1e3 * found.drafting.median / k if k else None,
         d_spread_ms=1e3 * found.drafting.spread / k if k else None,
-        o_ms=1e3 * (found.look.median + found.host.median),
-        o_spread_ms=1e3 * (found.look.spread**2 + found.host.spread**2) ** 0.5,
+        o_ms=1e3 * found.overhead,
+        o_spread_ms=1e3 * found.overhead_spread,
+        t_1_ms=1e3 * undrafted.verify.median,
+        t_1_spread_ms=1e3 * undrafted.verify.spread,
+        o_1_ms=1e3 * undrafted.overhead,
         bytes=work.bytes,
         flops=work.flops,
         bandwidth=bandwidth,
@@ -135,30 +158,44 @@ def measure(running: Running, prompts: Sequence[tuple[int, ...]]) -> Costs:
     )
 
 
-@torch.inference_mode()
 def parts(running: Running, prompts: Sequence[tuple[int, ...]]) -> Parts:
     """Looking, drafting and verifying over the same positions again and again, and the host's part over no work."""
-    with _standing(running, prompts) as (view, drafted, logits):
-        verified = running.verify(view, drafted)
-        device = running.rows.lengths.device
-        return Parts(
-            look=_timed(running.look, device),
-            drafting=_timed(lambda: running.draft(view), device) if running.rule.length else Part(0, 0, 0, 0),
-            verify=_timed(lambda: running.verify(view, drafted), device),
-            host=_host(_Instant(running, verified, logits), prompts),
-        )
+    return _parts([running], prompts)[0]
+
+
+def both(running: Running, plain: Running, prompts: Sequence[tuple[int, ...]]) -> tuple[Parts, Parts]:
+    """Parts of drafted and of plain steps, measured in turn."""
+    drafted, undrafted = _parts([running, plain], prompts)
+    return drafted, undrafted
+
+
+@torch.inference_mode()
+def _parts(batches: Sequence[Running], prompts: Sequence[tuple[int, ...]]) -> list[Parts]:
+    calls: list[_Call] = []
+    with _standing(batches[0], prompts) as logits:
+        views = [batch.look() for batch in batches]
+        drafts = [batch.draft(view) for batch, view in zip(batches, views, strict=True)]
+        for batch, view, drafted in zip(batches, views, drafts, strict=True):
+            instant = _Instant(batch, batch.verify(view, drafted), logits)
+            calls += [
+                _Call(batch.look),
+                _Call(partial(batch.draft, view)),
+                _Call(partial(batch.verify, view, drafted)),
+                _Call(partial(_host, instant, prompts), HOST_ROUNDS),
+            ]
+        found = _in_turn(calls, batches[0].rows.lengths.device)
+    return [Parts(*found[at : at + 4]) for at in range(0, len(found), 4)]
 
 
 @contextmanager
-def _standing(running: Running, prompts: Sequence[tuple[int, ...]]) -> Iterator[tuple[View, Drafted, torch.Tensor]]:
-    """Rows at the beginning of a round, its drafts, and the logits [rows, vocabulary] after the prompts."""
+def _standing(running: Running, prompts: Sequence[tuple[int, ...]]) -> Iterator[torch.Tensor]:
+    """Rows at the beginning of a round; the logits [rows, vocabulary] after the prompts."""
     size = running.rows.size
     together = max(1, PREFILL_TOKENS // max(map(len, prompts)))
     places = [[*range(size)][at : at + together] for at in range(0, size, together)]
     try:
         logits = [running.fill(some, [prompts[place] for place in some]) for some in places]
-        view = running.look()
-        yield view, running.draft(view), torch.cat(logits)
+        yield torch.cat(logits)
     finally:
         for place in range(size):
             running.rows.leave(place)
@@ -178,24 +215,32 @@ class _Instant:
     def round(self, clock: None, draws: None) -> Round:
         return self._done
 
-
-def _host(instant: _Instant, prompts: Sequence[tuple[int, ...]]) -> Part:
-    """Of decoding's own loop, waiting for the device included."""
-    found: list[tuple[float, float]] = []
-    for _ in range(BLOCKS + 1):
-        cpu, wall = time.process_time(), time.perf_counter()
-        order = Order(HOST_ROUNDS * (instant.rule.length + 1), frozenset(), None)
-        rows = decode(cast(Running, instant), prompts[: instant.rows.size], order)
-        rounds = max(len(row.rounds) for row in rows)
-        found.append(((time.perf_counter() - wall) / rounds, (time.process_time() - cpu) / rounds))
-    return _part(found[1:])
+    def tokens(self, rounds: int) -> int:
+        """Of the row that gets most, in so many rounds after the prefill's token."""
+        return 1 + rounds * (1 + int(self._done.verified.outcome[:, -1].max()))
 
 
-def _timed(part: Callable[[], object], device: torch.device) -> Part:
-    """A call that is not counted, then blocks of calls."""
-    _block(part, 1, device)
-    calls = CALLS if _block(part, 1, device)[0] < SLOW_S else 1
-    return _part([_block(part, calls, device) for _ in range(BLOCKS)])
+def _host(instant: _Instant, prompts: Sequence[tuple[int, ...]]) -> None:
+    """Decoding's own loop over HOST_ROUNDS rounds, waiting for the device included."""
+    order = Order(instant.tokens(HOST_ROUNDS), frozenset(), None)
+    decode(cast(Running, instant), prompts[: instant.rows.size], order)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What is timed. times: how often it does what is asked about."""
+
+    of: Callable[[], object]
+    times: int = 1
+
+
+def _in_turn(calls: Sequence[_Call], device: torch.device) -> list[Part]:
+    """Once each without counting, then a block of each and over again."""
+    for call in calls:
+        call.of()
+    often = [CALLS if _block(call.of, 1, device)[0] < SLOW_S else 1 for call in calls]
+    blocks = [[_block(call.of, n, device) for call, n in zip(calls, often, strict=True)] for _ in range(BLOCKS)]
+    return [_part(mine, call.times) for call, mine in zip(calls, zip(*blocks, strict=True), strict=True)]
 
 
 def _block(part: Callable[[], object], calls: int, device: torch.device) -> tuple[float, float]:
@@ -213,14 +258,10 @@ def _wait(device: torch.device) -> None:
         torch.accelerator.synchronize(device)
 
 
-def _part(blocks: Sequence[tuple[float, float]]) -> Part:
-    walls = [wall for wall, _ in blocks]
-    return Part(
-        statistics.median(walls),
-        statistics.fmean(walls),
-        statistics.stdev(walls),
-        statistics.fmean(cpu for _, cpu in blocks),
-    )
+def _part(blocks: Sequence[tuple[float, float]], times: int) -> Part:
+    walls = [wall / times for wall, _ in blocks]
+    cpu = statistics.fmean(cpu for _, cpu in blocks) / times
+    return Part(statistics.median(walls), statistics.fmean(walls), statistics.stdev(walls), cpu)
 
 
 # ------------------------------------------------------------------------------------------------ the floor
@@ -264,7 +305,9 @@ def work_of(running: Running, prompts: Sequence[tuple[int, ...]]) -> Work:
 def _chosen(running: Running, prompts: Sequence[tuple[int, ...]]) -> list[float]:
     """Distinct experts of each mixture, in a pass run as it is written."""
     rows, experts = running.rows, Experts()
-    with _standing(running, prompts) as (view, drafted, _), experts.attached(rows.target.text):
+    with _standing(running, prompts), experts.attached(rows.target.text):
+        view = running.look()
+        drafted = running.draft(view)
         experts.begin()
         rows.cache.aim(view.at)
         rows.target.hidden(torch.cat([rows.last[:, None], drafted.tokens], 1), view.positions, view.masks, rows.cache)

@@ -67,7 +67,8 @@ class ReferenceSession(Session):
         if clock is not None and (kind := (running.rows.size, running.rule)) not in self._measured:
             self._measured.add(kind)
             with suppress(torch.OutOfMemoryError):  # a device filled to the brim has no room for the copy that is timed
-                found = costs.measure(running, rows[: running.rows.size])
+                plain = self.running(rows, replace(request, draft=None))
+                found = costs.measure(running, plain, rows[: running.rows.size])
                 told[0] = replace(told[0], statement={**told[0].statement, "costs": found.json})
         return told
 

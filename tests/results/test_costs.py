@@ -7,38 +7,40 @@ from typing import Any
 import pytest
 from support.fake_run import Call, World, write
 
-from results.costs import Alone, break_even, prediction, read
+from results.costs import Alone, prediction, read
 from results.judge import judge
-from results.records import CONTROL, INSTRUMENTED, PLAIN, Generation, Json
+from results.records import INSTRUMENTED, Generation, Json
 from results.runfile import RunFile
 from results.verdicts import CellVerdict, as_json
 
-PLAIN_COSTS: dict[str, Json] = {"rows": 1, "draft_length": 0, "t_ms": 9.0, "d_ms": None, "o_ms": 1.0,
-                                "measured_over_floor": 1.25}  # fmt: skip
-DRAFTED: dict[str, Json] = {**PLAIN_COSTS, "draft_length": 2, "t_ms": 10.0, "d_ms": 1.0, "o_ms": 1.5}
+STATED: dict[str, Json] = {
+    "rows": 1, "draft_length": 2, "t_ms": 10.0, "d_ms": 1.0, "o_ms": 1.5, "t_1_ms": 9.0, "o_1_ms": 1.0,
+    "measured_over_floor": 1.25,
+}  # fmt: skip
 
 
 def test_the_formula_by_hand() -> None:
-    plain, drafted = read(PLAIN_COSTS), read(DRAFTED)
-    assert plain == Alone(1, 0, 9.0, 0.0, 1.0, 1.25)
-    assert drafted is not None and plain is not None
-    told = prediction(3.0, plain, drafted)
+    costs = read(STATED)
+    assert costs == Alone(1, 2, 10.0, 1.0, 1.5, 9.0, 1.0, 1.25)
+    assert costs is not None
+    told = prediction(3.0, costs)
     assert told.speedup == pytest.approx(3 * (9 + 1) / (2 * 1 + 10 + 1.5))
     assert (told.t_ms, told.d_ms, told.o_ms, told.measured_over_floor) == (10.0, 1.0, 1.5, 1.25)
 
 
 def test_at_the_break_even_length_nothing_is_gained() -> None:
-    plain, drafted = Alone(4, 0, 9.0, 0.0, 1.0, None), Alone(4, 2, 10.0, 1.0, 1.5, None)
-    assert break_even(plain, drafted) == pytest.approx(1.35)
-    assert prediction(1.35, plain, drafted).speedup == pytest.approx(1.0)
+    costs = Alone(4, 2, 10.0, 1.0, 1.5, 9.0, 1.0, None)
+    assert costs.break_even == pytest.approx(1.35)
+    assert prediction(1.35, costs).speedup == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
     "stated",
     [
-        None, 7, [], {}, {**DRAFTED, "t_ms": "10"}, {**DRAFTED, "t_ms": True}, {**DRAFTED, "t_ms": float("nan")},
-        {**DRAFTED, "d_ms": None}, {**DRAFTED, "o_ms": -1.0}, {**DRAFTED, "t_ms": 0}, {**DRAFTED, "rows": 0},
-        {**DRAFTED, "draft_length": 2.0}, {**DRAFTED, "draft_length": -1},
+        None, 7, [], {}, {**STATED, "t_ms": "10"}, {**STATED, "t_ms": True}, {**STATED, "t_ms": float("nan")},
+        {**STATED, "d_ms": None}, {**STATED, "o_ms": -1.0}, {**STATED, "t_ms": 0}, {**STATED, "rows": 0},
+        {**STATED, "draft_length": 2.0}, {**STATED, "draft_length": 0},
+        {k: v for k, v in STATED.items() if k != "o_1_ms"},
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_no_cost(stated: object) -> None:
@@ -56,9 +58,7 @@ def stating(by: Any) -> World:
 
 
 def costs_of(call: Call) -> dict[str, Json] | None:
-    if call.k:
-        return {**DRAFTED, "draft_length": call.k} if call.k == 2 else None
-    return PLAIN_COSTS if call.cell.role == PLAIN else None
+    return STATED if call.k == 2 else None
 
 
 def cells(folder: Path, world: World) -> dict[int, CellVerdict]:
@@ -78,16 +78,9 @@ def test_a_cell_with_costs_stated_is_predicted_from_them_and_its_own_acceptance(
     assert as_json(found[1])["prediction"] is None
 
 
-def test_the_control_arm_measures_the_plain_steps_as_well(tmp_path: Path) -> None:
-    def by(call: Call) -> dict[str, Json] | None:
-        return costs_of(call) if call.k else PLAIN_COSTS if call.cell.role == CONTROL else None
-
-    assert cells(tmp_path, stating(by))[2].prediction is not None
-
-
 @pytest.mark.parametrize("change", [{"rows": 8}, {"draft_length": 3}, {"t_ms": "fast"}])
 def test_costs_of_other_steps_predict_nothing(tmp_path: Path, change: dict[str, Json]) -> None:
     def by(call: Call) -> dict[str, Json] | None:
-        return {**DRAFTED, **change} if call.k == 2 else PLAIN_COSTS
+        return {**STATED, **change} if call.k == 2 else None
 
     assert cells(tmp_path, stating(by))[2].prediction is None
