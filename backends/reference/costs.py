@@ -207,7 +207,10 @@ class _Instant:
     def __init__(self, batch: Running, verified: Verified, logits: torch.Tensor) -> None:
         self.rows, self.rule, self.path = batch.rows, batch.rule, batch.path
         self.generator, self.first = batch.generator, batch.first
-        self._done, self._logits = Round(verified, None), logits
+        outcome = verified.outcome.clone()
+        self._kept = round(outcome[:, -1].float().mean().item())
+        outcome[:, -1] = self._kept  # rows that all keep as many end together, after a known number of rounds
+        self._done, self._logits = Round(Verified(outcome, verified.logits), None), logits
 
     def fill(self, places: list[int], prompts: list[tuple[int, ...]]) -> torch.Tensor:
         return self._logits[: len(prompts)]
@@ -216,8 +219,8 @@ class _Instant:
         return self._done
 
     def tokens(self, rounds: int) -> int:
-        """Of the row that gets most, in so many rounds after the prefill's token."""
-        return 1 + rounds * (1 + int(self._done.verified.outcome[:, -1].max()))
+        """Of a row in so many rounds, after the prefill's token."""
+        return 1 + rounds * (1 + self._kept)
 
 
 def _host(instant: _Instant, prompts: Sequence[tuple[int, ...]]) -> None:

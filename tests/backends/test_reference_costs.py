@@ -10,7 +10,7 @@ import torch
 from the_demo_pair import ENGINE, PAIR
 from tiny_pairs import SHAPES, make
 
-from backends.reference import Adapter, costs
+from backends.reference import Adapter, costs, decoding
 from backends.reference.session import ReferenceSession
 from results.records import Draft, Prompt, Request
 
@@ -45,6 +45,26 @@ def test_the_parts_are_those_of_a_round(demo_session: ReferenceSession) -> None:
         assert 0 < found.o_ms < found.t_ms
         assert 0 < found.floor_ms < found.t_ms
         assert found.measured_over_floor == pytest.approx(found.t_ms / found.floor_ms)
+
+
+def test_the_host_part_is_over_the_rounds_it_is_divided_by(
+    demo_session: ReferenceSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that keep unequal numbers of drafts, as any batch does."""
+    ids = [tuple((7 * i + 13 * j) % 900 + 5 for j in range(40)) for i in range(4)]
+    prompts = [Prompt(f"u/{i}", "demo", "coding", row, None) for i, row in enumerate(ids)]
+    decoded = demo_session.generate(prompts, DRAFTED)
+    assert len({seen.rounds[0].accepted for seen in decoded if seen.rounds}) > 1
+    ran: list[set[int]] = []
+
+    def spy(*given: Any) -> list[decoding.Row]:
+        rows = decoding.decode(*given)
+        ran.append({len(row.rounds) for row in rows})
+        return rows
+
+    monkeypatch.setattr(costs, "decode", spy)
+    costs.parts(demo_session.running(ids, DRAFTED), ids)
+    assert ran and all(rounds == {costs.HOST_ROUNDS} for rounds in ran)
 
 
 def test_a_pass_reads_every_weight_once_and_the_keys_and_values_in_reach(demo_session: ReferenceSession) -> None:
