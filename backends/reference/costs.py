@@ -1,52 +1,27 @@
-"""What a round's parts cost, each measured alone, and what a pass of the target must read and compute at the least.
+"""What a round's parts cost, each measured alone.
 
 t is a target pass of k + 1 tokens a row, d a draft step, o what the host adds to a round (METHOD section 2). None of
 them comes from rounds here, so that a prediction made of them can be set beside the rounds' own time. Costs of drafted
 and of plain steps are measured block by block in turn: a machine is not equally fast from one second to the next.
-The floor is that of a roofline: bytes that a pass must read / the bandwidth of a copy, or floating-point operations /
-those of a large matrix product, whichever is longer. A model that fits the processor's caches can run below it.
 """
 
-import functools
 import math
 import statistics
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import cast
 
 import torch
 
-from backends.reference.cache import SLIDING
-from backends.reference.decoding import PREFILL_TOKENS, Order, decode
+from backends.reference.alone import Call, Part, in_turn, standing
+from backends.reference.decoding import Order, decode
 from backends.reference.engine import Round, Running
-from backends.reference.experts import Experts, routers
+from backends.reference.floor import copy_bandwidth, product_peak, work_of
 from backends.reference.steps import Verified
 from results.records import Json
 
-BLOCKS, CALLS = 9, 3
-"""A part is called so often in a row, between two waits for the device."""
-SLOW_S = 0.5
-"""Calls from which a block is one of them."""
 HOST_ROUNDS = 40
-COPY_BYTES = 2**28
-"""Beyond the caches of CPUs and GPUs of 2026."""
-SIDE = {"cpu": 1024, "cuda": 8192}
-"""Of the square matrices of which a product gives the peak; elsewhere 4096."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Seconds of one call over blocks, and CPU seconds of the process."""
-
-    median: float
-    """What a part costs where others use the machine too."""
-    mean: float
-    spread: float
-    """Standard deviation."""
-    cpu: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +50,6 @@ class Parts:
     @property
     def cpu(self) -> float:
         return sum(part.cpu for part in (self.look, self.drafting, self.verify, self.host))
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """Of one target pass, at the least."""
-
-    bytes: float
-    """Weights touched (of embedding tables the rows of its tokens, of mixtures the experts that were chosen), and keys
-    and values in reach, each once."""
-    flops: float
-    """Two for each weight and token it meets, and the products of attention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,34 +135,20 @@ def both(running: Running, plain: Running, prompts: Sequence[tuple[int, ...]]) -
 
 @torch.inference_mode()
 def _parts(batches: Sequence[Running], prompts: Sequence[tuple[int, ...]]) -> list[Parts]:
-    calls: list[_Call] = []
-    with _standing(batches[0], prompts) as logits:
+    calls: list[Call] = []
+    with standing(batches[0], prompts) as logits:
         views = [batch.look() for batch in batches]
         drafts = [batch.draft(view) for batch, view in zip(batches, views, strict=True)]
         for batch, view, drafted in zip(batches, views, drafts, strict=True):
             instant = _Instant(batch, batch.verify(view, drafted), logits)
             calls += [
-                _Call(batch.look),
-                _Call(partial(batch.draft, view)),
-                _Call(partial(batch.verify, view, drafted)),
-                _Call(partial(_host, instant, prompts), HOST_ROUNDS),
+                Call(batch.look),
+                Call(partial(batch.draft, view)),
+                Call(partial(batch.verify, view, drafted)),
+                Call(partial(_host, instant, prompts), HOST_ROUNDS),
             ]
-        found = _in_turn(calls, batches[0].rows.lengths.device)
+        found = in_turn(calls, batches[0].rows.lengths.device)
     return [Parts(*found[at : at + 4]) for at in range(0, len(found), 4)]
-
-
-@contextmanager
-def _standing(running: Running, prompts: Sequence[tuple[int, ...]]) -> Iterator[torch.Tensor]:
-    """Rows at the beginning of a round; the logits [rows, vocabulary] after the prompts."""
-    size = running.rows.size
-    together = max(1, PREFILL_TOKENS // max(map(len, prompts)))
-    places = [[*range(size)][at : at + together] for at in range(0, size, together)]
-    try:
-        logits = [running.fill(some, [prompts[place] for place in some]) for some in places]
-        yield torch.cat(logits)
-    finally:
-        for place in range(size):
-            running.rows.leave(place)
 
 
 class _Instant:
@@ -227,110 +177,3 @@ def _host(instant: _Instant, prompts: Sequence[tuple[int, ...]]) -> None:
     """Decoding's own loop over HOST_ROUNDS rounds, waiting for the device included."""
     order = Order(instant.tokens(HOST_ROUNDS), frozenset(), None)
     decode(cast(Running, instant), prompts[: instant.rows.size], order)
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What is timed. times: how often it does what is asked about."""
-
-    of: Callable[[], object]
-    times: int = 1
-
-
-def _in_turn(calls: Sequence[_Call], device: torch.device) -> list[Part]:
-    """Once each without counting, then a block of each and over again."""
-    for call in calls:
-        call.of()
-    often = [CALLS if _block(call.of, 1, device)[0] < SLOW_S else 1 for call in calls]
-    blocks = [[_block(call.of, n, device) for call, n in zip(calls, often, strict=True)] for _ in range(BLOCKS)]
-    return [_part(mine, call.times) for call, mine in zip(calls, zip(*blocks, strict=True), strict=True)]
-
-
-def _block(part: Callable[[], object], calls: int, device: torch.device) -> tuple[float, float]:
-    """Seconds and CPU seconds of a call."""
-    _wait(device)
-    cpu, wall = time.process_time(), time.perf_counter()
-    for _ in range(calls):
-        part()
-    _wait(device)
-    return (time.perf_counter() - wall) / calls, (time.process_time() - cpu) / calls
-
-
-def _wait(device: torch.device) -> None:
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
-
-
-def _part(blocks: Sequence[tuple[float, float]], times: int) -> Part:
-    walls = [wall / times for wall, _ in blocks]
-    cpu = statistics.fmean(cpu for _, cpu in blocks) / times
-    return Part(statistics.median(walls), statistics.fmean(walls), statistics.stdev(walls), cpu)
-
-
-# ------------------------------------------------------------------------------------------------ the floor
-
-
-@torch.inference_mode()
-def work_of(running: Running, prompts: Sequence[tuple[int, ...]]) -> Work:
-    """Of a pass over the last tokens of these prompts and their drafts."""
-    target, rows = running.rows.target, running.rows.size
-    tokens, itemsize = running.rule.length + 1, running.rows.hidden.itemsize
-    config = target.text.config
-    tables = {id(module.weight) for module in target.text.modules() if isinstance(module, torch.nn.Embedding)}
-    mixtures = [module for module in target.text.modules() if type(module).__name__.endswith("TextExperts")]
-    apart = tables | {id(weight) for module in mixtures for weight in module.parameters()}
-    dense = [weight for weight in target.text.parameters() if id(weight) not in apart]
-    head = target.head.weight
-    looked_up = sum(module.embedding_dim for module in target.text.modules() if isinstance(module, torch.nn.Embedding))
-    read = sum(weight.numel() for weight in dense) + head.numel() + rows * tokens * looked_up
-    met = sum(weight.numel() for weight in dense if weight.dim() > 1) + head.numel()
-    if mixtures:
-        chosen = _chosen(running, prompts)
-        for module, distinct in zip(mixtures, chosen, strict=True):
-            one = sum(weight.numel() for weight in module.parameters()) / config.num_experts
-            read, met = read + distinct * one, met + config.top_k_experts * one
-    held = {
-        kind: sum(min(len(prompt), target.layout.window) if kind == SLIDING else len(prompt) for prompt in prompts)
-        for kind in target.layout.kinds
-    }
-    kept = sum(
-        2 * size[0] * size[1] * held[kind]
-        for size, kind in zip(target.layout.heads, target.layout.kinds, strict=True)
-        if size
-    )
-    attention = sum(
-        4 * config.num_attention_heads * layer.self_attn.head_dim * held[kind] * tokens
-        for layer, kind in zip(target.text.layers, target.layout.kinds, strict=True)
-    )
-    return Work(float((read + kept) * itemsize), float(2 * met * rows * tokens + attention))
-
-
-def _chosen(running: Running, prompts: Sequence[tuple[int, ...]]) -> list[float]:
-    """Distinct experts of each mixture, in a pass run as it is written."""
-    rows, experts = running.rows, Experts()
-    with _standing(running, prompts), experts.attached(rows.target.text):
-        view = running.look()
-        drafted = running.draft(view)
-        experts.begin()
-        rows.cache.aim(view.at)
-        rows.target.hidden(torch.cat([rows.last[:, None], drafted.tokens], 1), view.positions, view.masks, rows.cache)
-        experts.end(range(rows.size), rows.size)
-    told = experts.told()
-    assert told is not None and len(routers(rows.target.text)) > 0  # a mixture has a router
-    return cast(list[float], told["distinct_per_layer"])
-
-
-@functools.cache
-def copy_bandwidth(device: torch.device) -> float:
-    """Bytes per second that a copy reads and writes, the best of five."""
-    source = torch.ones(COPY_BYTES // 4, device=device)
-    into = torch.empty_like(source)
-    return 2 * COPY_BYTES / min(_block(lambda: into.copy_(source), 1, device)[0] for _ in range(6))
-
-
-@functools.cache
-def product_peak(device: torch.device, dtype: torch.dtype, threads: int) -> float:
-    """Floating-point operations per second of a square matrix product, the best of five. threads: of a CPU."""
-    side = SIDE.get(device.type, 4096)
-    left = torch.ones(side, side, dtype=dtype, device=device)
-    return float(2 * side**3 / min(_block(lambda: left @ left, 1, device)[0] for _ in range(6)))

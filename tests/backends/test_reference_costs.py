@@ -10,7 +10,7 @@ import torch
 from the_demo_pair import ENGINE, PAIR
 from tiny_pairs import SHAPES, make
 
-from backends.reference import Adapter, costs, decoding
+from backends.reference import Adapter, costs, decoding, floor
 from backends.reference.session import ReferenceSession
 from results.records import Draft, Prompt, Request
 
@@ -80,7 +80,7 @@ def test_a_pass_reads_every_weight_once_and_the_keys_and_values_in_reach(demo_se
 def test_a_mixture_reads_the_experts_that_were_chosen(tmp_path: Path) -> None:
     with Adapter().open(make(tmp_path, "MoE"), MTP) as session:
         assert isinstance(session, ReferenceSession)
-        plain, drafted = (costs.work_of(session.running(IDS[:1], request), IDS[:1]) for request in (PLAIN, DRAFTED))
+        plain, drafted = (floor.work_of(session.running(IDS[:1], request), IDS[:1]) for request in (PLAIN, DRAFTED))
         all_of_them = session.facts.target_bytes
     assert all_of_them is not None
     one = 4 * 3 * 64 * SHAPES["MoE"]["moe_intermediate_size"]  # gate, up and down, float32
@@ -101,5 +101,5 @@ def test_they_are_stored_once_for_each_rule_and_batch_in_the_first_row(demo_sess
 
 def test_bandwidth_and_peak_are_measured_once() -> None:
     device = torch.device("cpu")
-    assert costs.copy_bandwidth(device) == costs.copy_bandwidth(device) > 1e8
-    assert costs.product_peak(device, torch.float32, 1) == costs.product_peak(device, torch.float32, 1) > 1e8
+    assert floor.copy_bandwidth(device) == floor.copy_bandwidth(device) > 1e8
+    assert floor.product_peak(device, torch.float32, 1) == floor.product_peak(device, torch.float32, 1) > 1e8

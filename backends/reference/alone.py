@@ -1,0 +1,82 @@
+"""Steps held still and timed alone: rows at the beginning of a round, and calls timed block by block in turn."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from backends.reference.decoding import PREFILL_TOKENS
+from backends.reference.engine import Running
+
+BLOCKS, CALLS = 9, 3
+"""A part is called so often in a row, between two waits for the device."""
+SLOW_S = 0.5
+"""Calls from which a block is one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Seconds of one call over blocks, and CPU seconds of the process."""
+
+    median: float
+    """What a part costs where others use the machine too."""
+    mean: float
+    spread: float
+    """Standard deviation."""
+    cpu: float
+
+
+@contextmanager
+def standing(running: Running, prompts: Sequence[tuple[int, ...]]) -> Iterator[torch.Tensor]:
+    """Rows at the beginning of a round; the logits [rows, vocabulary] after the prompts."""
+    size = running.rows.size
+    together = max(1, PREFILL_TOKENS // max(map(len, prompts)))
+    places = [[*range(size)][at : at + together] for at in range(0, size, together)]
+    try:
+        logits = [running.fill(some, [prompts[place] for place in some]) for some in places]
+        yield torch.cat(logits)
+    finally:
+        for place in range(size):
+            running.rows.leave(place)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is timed. times: how often it does what is asked about, in one call."""
+
+    of: Callable[[], object]
+    times: int = 1
+
+
+def in_turn(calls: Sequence[Call], device: torch.device) -> list[Part]:
+    """Once each without counting, then a block of each and over again."""
+    for call in calls:
+        call.of()
+    often = [CALLS if block(call.of, 1, device)[0] < SLOW_S else 1 for call in calls]
+    blocks = [[block(call.of, n, device) for call, n in zip(calls, often, strict=True)] for _ in range(BLOCKS)]
+    return [_part(mine, call.times) for call, mine in zip(calls, zip(*blocks, strict=True), strict=True)]
+
+
+def block(part: Callable[[], object], calls: int, device: torch.device) -> tuple[float, float]:
+    """Seconds and CPU seconds of a call."""
+    wait(device)
+    cpu, wall = time.process_time(), time.perf_counter()
+    for _ in range(calls):
+        part()
+    wait(device)
+    return (time.perf_counter() - wall) / calls, (time.process_time() - cpu) / calls
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done everything; a CPU has."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def _part(blocks: Sequence[tuple[float, float]], times: int) -> Part:
+    walls = [wall / times for wall, _ in blocks]
+    cpu = statistics.fmean(cpu for _, cpu in blocks) / times
+    return Part(statistics.median(walls), statistics.fmean(walls), statistics.stdev(walls), cpu)
