@@ -1,5 +1,6 @@
 """A plan: the cells of a run in groups, the engines that serve them, and how many calls it takes (pure)."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -138,7 +139,7 @@ class Plan:
     @property
     def units(self) -> int:
         """Units of each group; of the group with most where batches share a small workload."""
-        return max(units_of(self.sweep, group.rows, self.texts) for group in self.groups)
+        return max(units_of(self.sweep, group, self.texts) for group in self.groups)
 
     @property
     def visits(self) -> int | None:
@@ -207,16 +208,18 @@ class Plan:
             if visits is None:
                 return None
             calls = group.calls(first_visit=True) + (visits - 1) * group.calls(first_visit=False)
-            units = units_of(self.sweep, group.rows, self.texts)
+            units = units_of(self.sweep, group, self.texts)
             total = units * calls * each + (total or 0)
         return total
 
 
-def units_of(sweep: Sweep, rows: int, texts: int | None) -> int:
+def units_of(sweep: Sweep, group: Group, texts: int | None) -> int:
     """Units of a group: as many as asked for, else the usual number, or what a smaller workload gives.
 
-    texts: prompts that the workload holds, None if unknown; a unit takes `rows` of them.
+    texts: prompts that the workload holds, None if unknown; a unit takes `group.rows` of them.
     """
+    only = sweep.only.get(group.cell.backend)
+    most = (only.prompts if only else None) or sys.maxsize
     if sweep.prompts is not None:
-        return sweep.prompts
-    return DEFAULT_UNITS if texts is None else max(1, min(DEFAULT_UNITS, texts // rows))
+        return min(most, sweep.prompts)
+    return min(most, DEFAULT_UNITS if texts is None else max(1, min(DEFAULT_UNITS, texts // group.rows)))

@@ -61,7 +61,7 @@ def make_plan(sweep: Sweep, candidates: Sequence[Candidate]) -> Plan:
             fixed = cell.draft if able.draft_change == "per-launch" else None
             key = (candidate.backend, pair.name, fixed)
             if key not in engines:
-                config = _engine_config(sweep, candidate, fixed)
+                config = _engine_config(sweep.of(candidate.backend), candidate, fixed)
                 engines[key] = Engine(len(engines), candidate.backend, pair, config)
             arms.append(_arm(placed, engines[key].number, able, sweep))
         if arms:
@@ -85,7 +85,7 @@ def check_size(plan: Plan) -> None:
     if not of_rounds:
         raise UsageError("-n 1: the only token comes from the prefill and never meets the drafter; ask for at least 2")
     for group in plan.groups:
-        rows = units_of(sweep, group.rows, plan.texts) * group.rows
+        rows = units_of(sweep, group, plan.texts) * group.rows
         visits, temperature = plan.visits_of(group), group.cell.sampling.temperature
         if temperature > 0 and visits is not None and rows * visits * of_rounds < MIN_TOKENS:
             raise UsageError(
@@ -97,33 +97,34 @@ def check_size(plan: Plan) -> None:
 
 def _settings(sweep: Sweep, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, list[Cell]]]:
     """Every group as (candidate, its cells): plain, control, then the speculative arms."""
+    for candidate, asked in [(candidate, sweep.of(candidate.backend)) for candidate in candidates]:
+        yield from ((candidate, cells) for cells in _cells(asked, candidate))
+
+
+def _cells(sweep: Sweep, candidate: Candidate) -> Iterator[list[Cell]]:
+    """The cells of every group of this candidate."""
     arms: list[tuple[Role, Draft | None]] = [(PLAIN, None), (CONTROL, None)]  # the controls that any runtime can run
     arms += [(SPECULATIVE, Draft(method, k)) for method, k in product(sweep.methods, sweep.draft_lengths)]
-    for candidate, batch, prompt, temperature in product(
-        candidates, sweep.batch_sizes, sweep.prompt_tokens, sweep.temperature
-    ):
+    for batch, prompt, temperature in product(sweep.batch_sizes, sweep.prompt_tokens, sweep.temperature):
         greedy = temperature == 0
         sampling = Sampling() if greedy else Sampling(temperature, sweep.top_k, sweep.top_p, seed=sweep.seed)
-        yield (
-            candidate,
-            [
-                Cell(
-                    group=0,
-                    role=role,
-                    backend=candidate.backend,
-                    pair=candidate.pair.name,
-                    draft=draft,
-                    batch_size=batch,
-                    prompt_tokens=prompt,
-                    output_tokens=sweep.output_tokens,
-                    sampling=sampling,
-                    dtype=sweep.dtype,
-                    device=sweep.device,
-                    synthetic=candidate.pair.random_weights,
-                )
-                for role, draft in arms
-            ],
-        )
+        yield [
+            Cell(
+                group=0,
+                role=role,
+                backend=candidate.backend,
+                pair=candidate.pair.name,
+                draft=draft,
+                batch_size=batch,
+                prompt_tokens=prompt,
+                output_tokens=sweep.output_tokens,
+                sampling=sampling,
+                dtype=sweep.dtype,
+                device=sweep.device,
+                synthetic=candidate.pair.random_weights,
+            )
+            for role, draft in arms
+        ]
 
 
 def _controls(plain: Cell, able: Capabilities, sweep: Sweep) -> Iterator[Cell]:

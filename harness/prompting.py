@@ -56,7 +56,7 @@ def units(group: Group, running: Running, sources: Sequence[Source], sweep: Swee
         ask = Encode(tuple(batch), chat=framed.chat, thinking=framed.thinking)
         return [*running.worker.ask(ask, sweep.trial_timeout)]
 
-    count = units_of(sweep, rows, len(sources)) * rows
+    count = units_of(sweep, group, len(sources)) * rows
     longest = None if facts.context_limit is None else facts.context_limit - sweep.output_tokens
     if longest is not None and longest < 1:
         raise UsageError(

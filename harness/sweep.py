@@ -39,9 +39,22 @@ _FLAGS = {
 Count = Annotated[int, BeforeValidator(values.whole), Field(ge=1)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(values.wholes)]
 Names = Annotated[tuple[str, ...], BeforeValidator(values.names)]
+Lengths = Annotated[tuple[Annotated[int, Field(ge=1)] | None, ...], BeforeValidator(values.lengths)]
 Places = Annotated[Names, AfterValidator(lambda names: tuple(map(without_home, names)))]
 """Names or paths; a run file shall not tell whose home folder they lie in."""
 Seconds = Annotated[float, BeforeValidator(values.seconds), Field(gt=0)]
+
+
+class Only(BaseModel):
+    """What is asked of one backend instead of what the sweep says; None: as the sweep says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    draft_lengths: Counts | None = None
+    batch_sizes: Counts | None = None
+    prompt_tokens: Lengths | None = None
+    prompts: Count | None = None
+    """At most so many units."""
 
 
 class Sweep(BaseModel):
@@ -57,7 +70,7 @@ class Sweep(BaseModel):
         (1, 2, 3, 4, 5, 6), description='draft lengths of at least 1, such as "1-6" or "1,2,4"'
     )
     batch_sizes: Counts = Field((1,), description='batch sizes of at least 1, such as "1,4"')
-    prompt_tokens: Annotated[tuple[Annotated[int, Field(ge=1)] | None, ...], BeforeValidator(values.lengths)] = Field(
+    prompt_tokens: Lengths = Field(
         (None,), description='prompt lengths in tokens of at least 1, such as "64,256", or "own"'
     )
     output_tokens: Count = Field(128, description="a number of new tokens of at least 1")
@@ -83,6 +96,11 @@ class Sweep(BaseModel):
     backend: Annotated[dict[str, dict[str, JsonValue]], AfterValidator(keys.refuse)] = Field(
         {}, description="a table of options per backend: [backend.NAME], or -o NAME.option=value"
     )
+    only: dict[str, Only] = Field(
+        {},
+        description="a table per backend, [only.NAME], of which draft_lengths, batch_sizes and prompt_tokens it alone "
+        "is asked for, and for how many prompts (units) at most",
+    )
     ignore_eos: bool = Field(False, description="true or false (true: run past the natural end)")
     speed: bool = Field(True, description="true or false (false: only verify that the output is the target's own)")
     precision: Annotated[float, BeforeValidator(values.fraction), Field(gt=0, lt=1)] | None = Field(
@@ -98,6 +116,11 @@ class Sweep(BaseModel):
     start_timeout: Seconds = Field(1800.0, description="how long an engine may take to come up, such as 30m")
     trial_timeout: Seconds = Field(600.0, description="how long one call may take, such as 10m")
     trust_remote_code: bool = Field(False, description="true or false, from the command line only")
+
+    def of(self, backend: str) -> "Sweep":
+        """The sweep as this backend is asked to run it; how many units at most is `harness.plan.units_of`'s matter."""
+        own = self.only.get(backend, Only()).model_dump(exclude={"prompts"}, exclude_none=True)
+        return self.model_copy(update=own)
 
     def describe(self) -> dict[str, Any]:
         """The sweep as JSON, for the run file's manifest; `from_manifest` rebuilds it."""
@@ -118,8 +141,8 @@ def load(path: Path | None, overrides: Mapping[str, object]) -> Sweep:
     if embedded:
         path = Path(str(files("harness") / "sweeps" / f"{EMBEDDED}.toml"))
     table = {} if path is None else _read(path)
-    if embedded and (given.keys() & {"precision", "time_budget"} or given.get("speed") is False):
-        del table["repeats"]  # its one visit to every prompt is a default; who names another limit wants that one
+    if embedded:
+        _yield(table, given)
     if path is not None:
         table.setdefault("name", re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") or "run")
     options, parts = given.pop("backend", ()), given.pop("ablate", ())
@@ -165,6 +188,25 @@ def _read(path: Path) -> dict[str, Any]:
             "if you have read that code"
         )
     return table
+
+
+def _yield(table: dict[str, Any], given: Mapping[str, object]) -> None:
+    """What the embedded sweep says for want of a better word gives way to flags.
+
+    Its one visit to every prompt does, where another limit is named. Backends that are asked for less are there to
+    show their speed: they fall out where none is measured, and their own values yield to flags, but for how many units.
+    """
+    untimed = given.get("speed") is False
+    if untimed or given.keys() & {"precision", "time_budget"}:
+        del table["repeats"]
+    if untimed:
+        table["backends"] = [name for name in table["backends"] if name not in table["only"]]
+    backends = values.as_list(given.get("backends", table["backends"]))
+    table["only"] = {
+        name: {key: value for key, value in asked.items() if key not in given or key == "prompts"}
+        for name, asked in table["only"].items()
+        if name in backends
+    }
 
 
 def _with_options(table: object, options: object) -> object:
@@ -215,6 +257,9 @@ def _checked(table: dict[str, Any], path: Path | None, from_flags: Iterable[str]
             hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(Sweep.model_fields)}"
             raise UsageError(f"{place(key)}: no such key; {hint}") from error
         raise UsageError(f"{place(key, table[key])}: expected {field.description}") from error
+    for name in sweep.only:
+        if name not in sweep.backends:
+            raise UsageError(f"{place('only')}: a table for {name}, not one of {', '.join(sweep.backends)}")
     for name, options in sweep.backend.items():
         if name not in sweep.backends:
             raise UsageError(f"{place('backend')}: options for {name}, not one of {', '.join(sweep.backends)}")

@@ -27,7 +27,7 @@ ACCEPTANCE = {"length", "low", "high", "rate", "per_position", "rounds", "rounds
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The run file of a small run, and what `run --json` printed."""
     path = tmp_path_factory.mktemp("main") / "small.sqlite"
-    sweep = "-m demo -w demo -k 1,2 -p 64 -n 12 --prompts 3 --repeats 1 --time-budget 5m --json --out".split()
+    sweep = "-b transformers -m demo -w demo -k 1,2 -p 64 -n 12 --prompts 3 --repeats 1 --time-budget 5m --json --out".split()
     done = subprocess.run(
         [sys.executable, "-m", "mtpbench", "run", *sweep, str(path)], capture_output=True, text=True, check=False
     )

@@ -97,7 +97,7 @@ def test_transformers_sampling_with_an_mtp_drafter_is_biased_and_both_controls_s
 
 
 def test_a_timed_run_carries_the_certificate_of_every_cell(tmp_path: Path) -> None:
-    asked = "run -k 1,2 --prompts 2 -n 8 -p 32 --repeats 1 --no-report".split()
+    asked = "run -b transformers -k 1,2 --prompts 2 -n 8 -p 32 --repeats 1 --no-report".split()
     _, code, found = mtpbench(tmp_path / "run.sqlite", *asked)
     assert code == 0
     assert found["certificate"]["equivalence"] == "identical"

@@ -11,7 +11,7 @@ import pytest
 from backends.base import Capabilities
 from harness.candidates import Candidate, candidates
 from harness.order import Call, block, sampling_seed, visits
-from harness.plan import Group, Plan, Stage
+from harness.plan import Group, Plan, Stage, units_of
 from harness.planner import make_plan
 from harness.stopping import StopRule
 from harness.sweep import Sweep, load
@@ -113,6 +113,17 @@ def test_calls_and_tokens_are_counted() -> None:
     assert plan(time_budget=60, draft_lengths=[2]).calls is None
     assert plan(time_budget=60, repeats=1).seconds({}) == 60
     assert plan(time_budget=60, repeats=1, output_tokens=1).seconds({"pair": 1.0}) < 1  # type: ignore[operator]
+
+
+def test_the_demo_plans_the_reference_engine_at_batch_1_and_4_and_transformers_beside_it() -> None:
+    sweep = load(None, {})
+    made = make_plan(sweep, [*candidates(sweep)])
+    groups = [(g.cell.backend, g.cell.batch_size, g.cell.prompt_tokens, len(g.speculative)) for g in made.groups]
+    assert groups == [("reference", 1, 64, 1), ("reference", 4, 64, 1), *(("transformers", 1, n, 6) for n in (64, 256))]
+    assert [units_of(sweep, group, 72) for group in made.groups] == [2, 2, 24, 24]
+    assert [units_of(sweep, group, 16) for group in made.groups] == [2, 1, 16, 16]
+    assert [engine.config.max_batch for engine in made.engines] == [4, 1]
+    assert [engine.config.max_context for engine in made.engines] == [64 + 24, 256 + 24]
 
 
 def test_launches_repeats_precision_and_budget_bound_the_visits() -> None:

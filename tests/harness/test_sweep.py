@@ -196,6 +196,51 @@ def test_without_a_file_the_demo_pair_comes_with_its_own_sweep_and_other_pairs_d
     assert (other.name, other.dtype, other.workloads, other.time_budget) == ("run", "auto", ("mixed",), None)
 
 
+def test_the_demo_looks_at_the_reference_engine_at_batch_1_and_4_beside_transformers() -> None:
+    demo = load(None, {})
+    assert demo.backends == ("reference", "transformers")
+    assert demo.of("reference").batch_sizes == (1, 4)
+    assert demo.of("transformers") == demo
+    assert (demo.batch_sizes, demo.draft_lengths, demo.prompt_tokens) == ((1,), (1, 2, 3, 4, 5, 6), (64, 256))
+
+
+def test_flags_hold_for_a_backend_that_is_asked_for_less_too() -> None:
+    asked = load(None, {"draft_lengths": "3", "batch_sizes": "2", "prompts": "9"})
+    assert asked.of("reference").draft_lengths == (3,)
+    assert asked.of("reference").batch_sizes == (2,)
+    assert asked.of("reference").prompt_tokens == (64,)
+    assert asked.only["reference"].prompts == load(None, {}).only["reference"].prompts  # at most
+    assert not load(None, {"backends": "transformers"}).only
+    assert load(None, {"backends": ["reference", "transformers"]}).only
+    assert load(None, {"speed": False}).backends == ("transformers",)
+
+
+def test_a_table_for_one_backend_says_what_it_alone_is_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path, 'backends = ["a", "b"]\n[only.b]\ndraft_lengths = "2-3"\nprompt_tokens = "own"')
+    sweep = load(path, {"batch_sizes": "2"})
+    assert sweep.of("a").draft_lengths == Sweep().draft_lengths
+    assert (sweep.of("b").draft_lengths, sweep.of("b").prompt_tokens, sweep.of("b").batch_sizes) == (
+        (2, 3),
+        (None,),
+        (2,),
+    )
+    assert from_manifest(json.loads(json.dumps(sweep.describe())), {}, path) == sweep
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[only.other]\nprompts = 1", "only: a table for other, not one of transformers"),
+        ("[only.transformers]\nbatch_sizes = 0", r"only = .*: expected a table per backend, \[only.NAME\], of which"),
+        ("[only.transformers]\nbatches = 1", "only = .*: expected a table per backend"),
+        ("only = 3", "only = 3: expected a table per backend"),
+    ],
+)
+def test_a_table_that_is_wrong_is_one_line(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        load(written(tmp_path, text), {})
+
+
 def test_a_sweep_comes_back_from_its_manifest_the_same() -> None:
     sweep = Sweep(prompt_tokens=(None, 64), time_budget=30.0, backend={"transformers": {"a": [1, {"b": None}]}})
     stored = json.loads(json.dumps(sweep.describe()))
