@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import bigfile, certificate, engine, overhead, startup
+from tests.bench import bigfile, certificate, engine, gpu, overhead, startup
 from tests.support.big_run import write_big_run
 
 
@@ -15,6 +15,7 @@ def main() -> int:
         held = [
             overhead.measure(),
             engine.measure(),
+            gpu.measure(),
             startup.measure(small),
             bigfile.measure(Path(folder)),
             certificate.measure(Path(folder)),
