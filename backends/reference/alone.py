@@ -1,5 +1,6 @@
 """Steps held still and timed alone: rows at the beginning of a round, and calls timed block by block in turn."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,10 +12,12 @@ import torch
 from backends.reference.decoding import PREFILL_TOKENS
 from backends.reference.engine import Running
 
-BLOCKS, CALLS = 9, 3
-"""A part is called so often in a row, between two waits for the device."""
-SLOW_S = 0.5
-"""Calls from which a block is one of them."""
+BLOCK_S, MOST_CALLS = 0.005, 5
+"""Calls that last so long together are a block, between two waits for the device."""
+BUDGET_S = 1.0
+"""Of all blocks together, where that makes no fewer than the fewest."""
+FEWEST, MOST = 7, 15
+"""Blocks of a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Part:
     spread: float
     """Standard deviation."""
     cpu: float
+    blocks: int
 
 
 @contextmanager
@@ -52,11 +56,14 @@ class Call:
 
 
 def in_turn(calls: Sequence[Call], device: torch.device) -> list[Part]:
-    """Once each without counting, then a block of each and over again."""
+    """Twice each without counting, then a block of each and over again, as often as time allows."""
     for call in calls:
         call.of()
-    often = [CALLS if block(call.of, 1, device)[0] < SLOW_S else 1 for call in calls]
-    blocks = [[block(call.of, n, device) for call, n in zip(calls, often, strict=True)] for _ in range(BLOCKS)]
+    once = [block(call.of, 1, device)[0] for call in calls]
+    often = [min(MOST_CALLS, math.ceil(BLOCK_S / max(seconds, 1e-9))) for seconds in once]
+    turn = sum(seconds * n for seconds, n in zip(once, often, strict=True))
+    rounds = min(MOST, max(FEWEST, int(BUDGET_S / max(turn, 1e-9))))
+    blocks = [[block(call.of, n, device) for call, n in zip(calls, often, strict=True)] for _ in range(rounds)]
     return [_part(mine, call.times) for call, mine in zip(calls, zip(*blocks, strict=True), strict=True)]
 
 
@@ -79,4 +86,4 @@ def wait(device: torch.device) -> None:
 def _part(blocks: Sequence[tuple[float, float]], times: int) -> Part:
     walls = [wall / times for wall, _ in blocks]
     cpu = statistics.fmean(cpu for _, cpu in blocks) / times
-    return Part(statistics.median(walls), statistics.fmean(walls), statistics.stdev(walls), cpu)
+    return Part(statistics.median(walls), statistics.fmean(walls), statistics.stdev(walls), cpu, len(walls))

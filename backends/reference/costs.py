@@ -3,12 +3,13 @@
 t is a target pass of k + 1 tokens a row, d a draft step, o what the host adds to a round (METHOD section 2). None of
 them comes from rounds here, so that a prediction made of them can be set beside the rounds' own time. Costs of drafted
 and of plain steps are measured block by block in turn: a machine is not equally fast from one second to the next.
+Where rows take turns, every prefill of a prompt that joins lets the others wait; what that costs is measured too.
 """
 
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -32,6 +33,8 @@ class Parts:
     drafting: Part
     verify: Part
     host: Part
+    join: Part | None = None
+    """The prefill of prompts that join, up to their first tokens; where that was asked for."""
 
     @property
     def overhead(self) -> float:
@@ -74,6 +77,13 @@ class Costs:
     t_1_spread_ms: float
     o_1_ms: float
     """o_1(rows): what the host adds to a plain step."""
+    blocks: int
+    """Over which medians and deviations are."""
+    join_prompts: int | None
+    """So many prompts joined together, on average over the joins that others waited for. None where nobody waited."""
+    join_ms: float | None
+    """Of the prefill of so many, up to their first tokens."""
+    join_spread_ms: float | None
     bytes: float
     flops: float
     bandwidth: float
@@ -88,14 +98,16 @@ class Costs:
         return asdict(self)
 
 
-def measure(running: Running, plain: Running, prompts: Sequence[tuple[int, ...]]) -> Costs:
+def measure(running: Running, plain: Running, prompts: Sequence[tuple[int, ...]], together: int | None = None) -> Costs:
     """Of these steps over these prompts, one for each row. Takes about a second; the rows are free afterwards.
 
-    plain: plain decoding's steps on the same rows; may be `running` itself.
+    plain: plain decoding's steps on the same rows; may be `running` itself. together: prompts of a join, where rows
+    wait for such.
     """
     k, rows = running.rule.length, running.rows
-    drafted = parts(running, prompts) if plain is running else None
-    found, undrafted = (drafted, drafted) if drafted else both(running, plain, prompts)
+    batches = [running] if plain is running else [running, plain]
+    each = _parts(batches, prompts, together)
+    found, undrafted = each[0], each[-1]
     work = work_of(running, prompts)
     bandwidth = copy_bandwidth(rows.lengths.device)
     peak = product_peak(rows.lengths.device, rows.hidden.dtype, torch.get_num_threads())
@@ -113,6 +125,10 @@ def measure(running: Running, plain: Running, prompts: Sequence[tuple[int, ...]]
         t_1_ms=1e3 * undrafted.verify.median,
         t_1_spread_ms=1e3 * undrafted.verify.spread,
         o_1_ms=1e3 * undrafted.overhead,
+        blocks=found.verify.blocks,
+        join_prompts=together,
+        join_ms=1e3 * found.join.median if found.join else None,
+        join_spread_ms=1e3 * found.join.spread if found.join else None,
         bytes=work.bytes,
         flops=work.flops,
         bandwidth=bandwidth,
@@ -127,18 +143,14 @@ def parts(running: Running, prompts: Sequence[tuple[int, ...]]) -> Parts:
     return _parts([running], prompts)[0]
 
 
-def both(running: Running, plain: Running, prompts: Sequence[tuple[int, ...]]) -> tuple[Parts, Parts]:
-    """Parts of drafted and of plain steps, measured in turn."""
-    drafted, undrafted = _parts([running, plain], prompts)
-    return drafted, undrafted
-
-
 @torch.inference_mode()
-def _parts(batches: Sequence[Running], prompts: Sequence[tuple[int, ...]]) -> list[Parts]:
-    calls: list[Call] = []
-    with standing(batches[0], prompts) as logits:
+def _parts(batches: Sequence[Running], prompts: Sequence[tuple[int, ...]], together: int | None = None) -> list[Parts]:
+    """Of these batches, which share their rows, measured in turn; a join, where asked for, of the first."""
+    first = batches[0]
+    with standing(first, prompts) as logits:
         views = [batch.look() for batch in batches]
         drafts = [batch.draft(view) for batch, view in zip(batches, views, strict=True)]
+        calls: list[Call] = []
         for batch, view, drafted in zip(batches, views, drafts, strict=True):
             instant = _Instant(batch, batch.verify(view, drafted), logits)
             calls += [
@@ -147,8 +159,17 @@ def _parts(batches: Sequence[Running], prompts: Sequence[tuple[int, ...]]) -> li
                 Call(partial(batch.verify, view, drafted)),
                 Call(partial(_host, instant, prompts), HOST_ROUNDS),
             ]
-        found = in_turn(calls, batches[0].rows.lengths.device)
-    return [Parts(*found[at : at + 4]) for at in range(0, len(found), 4)]
+        if together is not None:
+            calls.append(Call(partial(_join, first, prompts[:together])))
+        found = in_turn(calls, first.rows.lengths.device)
+    each = [Parts(*found[at : at + 4]) for at in range(0, 4 * len(batches), 4)]
+    return [replace(each[0], join=found[-1]), *each[1:]] if together is not None else each
+
+
+def _join(running: Running, prompts: Sequence[tuple[int, ...]]) -> None:
+    """As prompts join while others decode, waiting for the device included."""
+    logits = running.fill([*range(len(prompts))], [*prompts])
+    running.first(logits, running.generator(0)).tolist()
 
 
 class _Instant:

@@ -34,6 +34,8 @@ class Row:
     """[emitted, vocabulary] of prefill and rounds, by which its first tokens were chosen; where they are kept."""
     ended: bool = False
     """By a token that ends the text."""
+    waits: list["Wait"] = field(default_factory=list)
+    """For prompts that joined while it was decoding."""
 
     def take(self, chunk: Sequence[int], limit: int, eos: frozenset[int], now: int) -> int:
         """Tokens of a round, as far as they belong to the text; how many that were."""
@@ -48,6 +50,16 @@ class Row:
 
     def done(self, limit: int) -> bool:
         return self.ended or len(self.tokens) == limit
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A row stood still while others were prefilled."""
+
+    had: int
+    """Tokens that it had."""
+    prompts: int
+    """Prefilled together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +148,9 @@ def _join(
     """Prefill waiting prompts into free places, together as far as memory bears it; each emits its first token."""
     widest = max(len(prompts[index]) for index in list(waiting)[: len(free)])
     taken = free[: min(len(waiting), max(1, PREFILL_TOKENS // widest))]
+    for other in places:
+        if other is not None:
+            other.waits.append(Wait(len(other.tokens), len(taken)))
     rows = [Row(waiting.popleft(), time.perf_counter_ns()) for _ in taken]
     logits = running.fill(taken, [prompts[row.index] for row in rows])
     first = running.first(logits, draws)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from statistics import fmean
+from weakref import WeakSet
 
 import torch
 
@@ -30,10 +32,11 @@ class ReferenceSession(Session):
         self._models, self._own = models, own
         self._engine = Engine(models, own.path, config.max_context)
         self._measured: set[tuple[int, Rule]] = set()
+        self._ran: WeakSet[Running] = WeakSet()
 
     def release(self) -> None:
         """Let go of models and buffers; the session cannot be used after it."""
-        del self._models, self._engine, self._measured
+        del self._models, self._engine, self._measured, self._ran
 
     def encode(self, text: str, *, chat: bool, thinking: bool) -> Encoded:
         chat = chat and self.facts.chat_template
@@ -64,12 +67,31 @@ class ReferenceSession(Session):
             self._generation(row, len(prompt), running, order, peak, seen)
             for row, prompt in zip(decoded, rows, strict=True)
         ]
-        if clock is not None and (kind := (running.rows.size, running.rule)) not in self._measured:
-            self._measured.add(kind)
-            with suppress(torch.OutOfMemoryError):  # a device filled to the brim has no room for the copy that is timed
-                plain = self.running(rows, replace(request, draft=None))
-                found = costs.measure(running, plain, rows[: running.rows.size])
-                told[0] = replace(told[0], statement={**told[0].statement, "costs": found.json})
+        self._ran.add(running)
+        if clock is not None:
+            first = {**told[0].statement, **self._batch(running, rows, request, decoded)}
+            told[0] = replace(told[0], statement=first)
+        return told
+
+    def _batch(
+        self, running: Running, prompts: Sequence[tuple[int, ...]], request: Request, decoded: Sequence[Row]
+    ) -> dict[str, Json]:
+        """What is told of a whole instrumented batch, in its first row's statement.
+
+        waits: for each row, the tokens that it had whenever it waited for others to be prefilled; of several rows.
+        costs: once for each batch size and rule, as soon as plain steps ran too, which are not compiled for this.
+        """
+        told: dict[str, Json] = {}
+        if running.rows.size > 1:
+            told["waits"] = [[wait.had for wait in row.waits] for row in decoded]
+        plain, kind = self.running(prompts, replace(request, draft=None)), (running.rows.size, running.rule)
+        if kind in self._measured or (running.path != "eager" and plain not in self._ran):
+            return told
+        self._measured.add(kind)
+        with suppress(torch.OutOfMemoryError):  # a device filled to the brim has no room for the copy that is timed
+            joined = [wait.prompts for row in decoded for wait in row.waits]
+            together = round(fmean(joined)) if joined else None
+            told["costs"] = costs.measure(running, plain, prompts[: running.rows.size], together).json
         return told
 
     @torch.inference_mode()
