@@ -236,7 +236,10 @@ class Group:
 
     def _prediction(self, arm: Arm, found: Acceptance | None) -> Prediction | None:
         alone = costs.of_cell(self.evidence, arm.cell) if found else None
-        return costs.prediction(found.length, alone) if found and alone else None
+        if found is None or alone is None:
+            return None
+        waited = costs.waits(self.evidence, arm.cell_id, self.plain.cell_id) if self.plain else None
+        return costs.prediction(found.length, alone, waited)
 
     def _costs(self, arm: Arm) -> StepCosts | None:
         if not arm.headline:  # nothing was warmed up to be timed

@@ -151,9 +151,9 @@ class Prediction:
     """From costs that the engine measured outside its rounds (`results.costs`), and this cell's acceptance length."""
 
     speedup: float
-    """AL (t(1) + o_1) / (k d + t(k+1) + o)."""
+    """(t(1) + o_1 + w_1 J) / ((k d + t(k+1) + o) / AL + w J); without J where nobody waits or it is not known."""
     break_even: float
-    """The acceptance length at which that is 1."""
+    """The acceptance length at which that is 1 where nobody waits."""
     t_ms: float
     """t(k+1,B): a verification pass."""
     d_ms: float
@@ -162,6 +162,12 @@ class Prediction:
     """o(B): what the host adds to a round."""
     measured_over_floor: float | None
     """t / the time that its bytes and operations take at the measured bandwidth and peak."""
+    join_ms: float | None = None
+    """J: the prefill of prompts that join while other rows wait."""
+    waits_per_token: float | None = None
+    """w: such prefills that a row waited for, per token of its decode time."""
+    plain_waits_per_token: float | None = None
+    """w_1: the same of plain decoding, whose rows may all end together and wait for nobody."""
 
 
 @dataclass(frozen=True, slots=True)

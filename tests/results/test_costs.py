@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.fake_run import Call, World, write
 
-from results.costs import Alone, prediction, read
+from results.costs import Alone, Waits, prediction, read
 from results.judge import judge
 from results.records import INSTRUMENTED, Generation, Json
 from results.runfile import RunFile
@@ -32,6 +32,18 @@ def test_at_the_break_even_length_nothing_is_gained() -> None:
     costs = Alone(4, 2, 10.0, 1.0, 1.5, 9.0, 1.0, None)
     assert costs.break_even == pytest.approx(1.35)
     assert prediction(1.35, costs).speedup == pytest.approx(1.0)
+
+
+def test_waiting_for_others_to_join_takes_its_share_of_every_token() -> None:
+    costs, waited = read({**STATED, "join_ms": 40.0}), Waits(drafted=0.05, plain=0.01)
+    assert costs is not None
+    told = prediction(3.0, costs, waited)
+    assert told.speedup == pytest.approx((9 + 1 + 0.01 * 40) / ((2 * 1 + 10 + 1.5) / 3 + 0.05 * 40))
+    assert (told.join_ms, told.waits_per_token, told.plain_waits_per_token) == (40.0, 0.05, 0.01)
+    assert told.break_even == pytest.approx(1.35)
+    without = prediction(3.0, costs)
+    assert (without.join_ms, without.waits_per_token, without.plain_waits_per_token) == (None, None, None)
+    assert without.speedup == prediction(3.0, Alone(1, 2, 10.0, 1.0, 1.5, 9.0, 1.0, 1.25), waited).speedup
 
 
 @pytest.mark.parametrize(
@@ -73,7 +85,8 @@ def test_a_cell_with_costs_stated_is_predicted_from_them_and_its_own_acceptance(
     assert told.speedup == pytest.approx(accepted.length * 10 / 13.5)
     assert found[1].prediction is None
     assert as_json(found[2])["prediction"].keys() == {
-        "speedup", "break_even", "t_ms", "d_ms", "o_ms", "measured_over_floor",
+        "speedup", "break_even", "t_ms", "d_ms", "o_ms", "measured_over_floor", "join_ms", "waits_per_token",
+        "plain_waits_per_token",
     }  # fmt: skip
     assert as_json(found[1])["prediction"] is None
 
@@ -84,3 +97,40 @@ def test_costs_of_other_steps_predict_nothing(tmp_path: Path, change: dict[str, 
         return {**STATED, **change} if call.k == 2 else None
 
     assert cells(tmp_path, stating(by))[2].prediction is None
+
+
+BATCH: dict[str, Json] = {**STATED, "rows": 2, "join_ms": 40.0}
+
+
+def waiting(drafted: Json, plain: Json, **world: Any) -> World:
+    """Two rows of 40 tokens after the first."""
+
+    def spoil(call: Call, seen: Generation) -> Generation:
+        waits = {2: drafted, 0: plain}.get(call.k)
+        costs: dict[str, Json] = {"costs": BATCH} if call.k == 2 else {}
+        return replace(seen, statement={**costs, "waits": waits}) if call.phase == INSTRUMENTED else seen
+
+    return World(lengths=(2,), batch_size=2, spoil=spoil, **world)
+
+
+def test_waits_are_counted_over_the_tokens_that_are_timed(tmp_path: Path) -> None:
+    told = cells(tmp_path, waiting([[5, 11], [7]], [[], [40]]))[2].prediction
+    assert told is not None
+    assert (told.join_ms, told.waits_per_token, told.plain_waits_per_token) == (40.0, 3 / 80, 1 / 80)
+
+
+def test_waits_after_the_natural_end_do_not_count(tmp_path: Path) -> None:
+    """It ends with the 11th token, so that ten of each row are timed."""
+    told = cells(tmp_path, waiting([[5, 11], [7]], [[], [40]], eos_at=10))[2].prediction
+    assert told is not None
+    assert (told.waits_per_token, told.plain_waits_per_token) == (2 / 20, 0.0)
+
+
+@pytest.mark.parametrize("unknown", [None, [[]], [[], None], [[], ["3"]], {"0": []}, 7])
+def test_without_waits_of_both_arms_the_formula_goes_without(tmp_path: Path, unknown: Json) -> None:
+    for number, (drafted, plain) in enumerate([([[5], [7]], unknown), (unknown, [[], []])]):
+        (folder := tmp_path / str(number)).mkdir()
+        told = cells(folder, waiting(drafted, plain))[2]
+        assert told.prediction is not None and told.acceptance is not None
+        assert told.prediction.waits_per_token is None and told.prediction.join_ms is None
+        assert told.prediction.speedup == pytest.approx(told.acceptance.length / told.prediction.break_even)
