@@ -10,6 +10,7 @@ WITHOUT: Mapping[str, str] = {
     "centroids": "mtp-full-softmax",
     "activations": "mtp-no-activations",
     "shared-kv": "mtp-own-prefill",
+    "embeddings": "mtp-own-embeddings",
 }
 """Part -> the draft method that is MTP without it."""
 

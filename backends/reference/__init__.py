@@ -23,7 +23,7 @@ class Adapter(Backend):
     name = "reference"
     title = "mtpbench reference engine"
     capabilities = Capabilities(
-        methods=("mtp", "mtp-full-softmax", "mtp-no-activations", "mtp-own-prefill"),
+        methods=("mtp", "mtp-full-softmax", "mtp-no-activations", "mtp-own-prefill", "mtp-own-embeddings"),
         max_batch_plain=None,
         max_batch_speculative=None,
         draft_change="per-request",

@@ -7,7 +7,7 @@ import torch
 
 from backends.hf.loading import Models
 from backends.hf.watching import Clock, Mark
-from backends.reference import own_prefill, paths, steps, verdict
+from backends.reference import own_parts, paths, steps, verdict
 from backends.reference.cache import row_bytes
 from backends.reference.models import Drafter, Target
 from backends.reference.paths import Path
@@ -46,13 +46,18 @@ class Running:
         name = f"k{k}_rows{size}_{number}"
         self._look = paths.executed(steps.looking(rows, drafter, rule), f"look_{name}", path)
         self._verify = paths.executed(steps.verifying(rows, rule), f"verify_{name}", path)
+        self.own_bytes = 0
+        """Memory of what the drafter has for itself and would share without an ablation."""
         self._draft: steps.Draft | None = None
         self._also: Also | None = None
         if k:
             assert drafter is not None  # sessions load one wherever a method needs it
             if rule.own_prefill:
-                drafter = own_prefill.with_own(drafter, rows.cache.lent())
-                self._also = partial(own_prefill.prefill, drafter)
+                drafter = own_parts.with_cache(drafter, rows.cache.lent())
+                self._also = partial(own_parts.prefill, drafter)
+            elif rule.own_embeddings:
+                drafter = own_parts.with_table(drafter, rows.target)
+            self.own_bytes = own_parts.bytes_of(drafter, rows.cache.lent())
             self._draft = paths.executed(steps.drafting(rows, drafter, rule), f"draft_{name}", path)
         self._graphs: _Steps | None = None
 

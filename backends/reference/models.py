@@ -52,8 +52,9 @@ class Target:
 class Drafter:
     """A Gemma 4 MTP assistant. It has no keys and values of its own and keeps one position through a round."""
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, model: Model, own_table: torch.nn.Module | None = None) -> None:
+        """own_table: of input embeddings, where the target's is not to be used (an ablation)."""
+        self.model, self.own_table = model, own_table
         config = model.config.get_text_config()
         self.kinds = tuple(dict.fromkeys(config.layer_types))
         self.window: int = config.sliding_window

@@ -146,6 +146,8 @@ class ReferenceSession(Session):
         statement: dict[str, Json] = {"path": running.path, "cache_bytes": running.rows.cache.nbytes, **seen}
         if speculative:
             statement["draft_length"] = running.rule.length
+        if running.own_bytes:
+            statement["own_bytes"] = running.own_bytes
         if speculative and running.rule.forced is not None:
             statement |= {"synthetic": True, "acceptance": list(running.rule.forced)}
         if row.logits:

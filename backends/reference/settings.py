@@ -17,7 +17,7 @@ LOADING = ("experts_implementation", "revision", "assistant_revision", "local_fi
 FORCED = ("acceptance", "acceptance_length", "acceptance_file")
 """Ways to say one thing."""
 OWN = ("path", "rejected_kv", "drafts", *FORCED)
-METHODS = ("mtp", "mtp-full-softmax", "mtp-no-activations", "mtp-own-prefill")
+METHODS = ("mtp", "mtp-full-softmax", "mtp-no-activations", "mtp-own-prefill", "mtp-own-embeddings")
 """Besides MTP as it is: MTP without one of its parts (`--ablate`)."""
 
 
@@ -65,6 +65,7 @@ def rule(settings: Settings, draft: Draft | None, sampling: Sampling) -> Rule:
         full_softmax=draft.method == "mtp-full-softmax",
         no_activations=draft.method == "mtp-no-activations",
         own_prefill=draft.method == "mtp-own-prefill",
+        own_embeddings=draft.method == "mtp-own-embeddings",
     )
 
 

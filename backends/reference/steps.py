@@ -13,7 +13,7 @@ import torch
 
 from backends.reference import verdict
 from backends.reference.models import Drafter, drafter_masks
-from backends.reference.own_prefill import catch_up
+from backends.reference.own_parts import catch_up
 from backends.reference.rows import Rows
 from backends.reference.verdict import Dice
 from results.records import Sampling
@@ -39,7 +39,9 @@ class Rule:
     no_activations: bool = False
     """Ablation: the first draft of a round is conditioned on nothing."""
     own_prefill: bool = False
-    """Ablation: the drafter pays for keys and values of its own (`backends.reference.own_prefill`)."""
+    """Ablation: the drafter pays for keys and values of its own (`backends.reference.own_parts`)."""
+    own_embeddings: bool = False
+    """Ablation: the drafter has a copy of the target's table for itself. Its values are the same; its memory is not."""
 
     @property
     def greedy(self) -> bool:
@@ -105,6 +107,7 @@ def looking(rows: Rows, drafter: Drafter | None, rule: Rule) -> Look:
 
 def drafting(rows: Rows, drafter: Drafter, rule: Rule) -> Draft:
     """The step that drafts: k passes of the drafter at one position, over the target's keys and values."""
+    embed = drafter.own_table or rows.target.embed
 
     def draft(view: View, dice: Dice) -> Drafted:
         lent = rows.cache.lent()
@@ -116,7 +119,7 @@ def drafting(rows: Rows, drafter: Drafter, rule: Rule) -> Draft:
             hidden = torch.zeros_like(hidden)
         tokens, distributions = [], []
         for i in range(rule.length):
-            last, hidden = drafter.advance(rows.target.embed(token), hidden, position, lent, view.drafter_masks)
+            last, hidden = drafter.advance(embed(token), hidden, position, lent, view.drafter_masks)
             if rule.samples_drafts:
                 q = verdict.probabilities(drafter.scores(last), rule.sampling)
                 distributions.append(q)

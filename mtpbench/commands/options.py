@@ -58,7 +58,7 @@ Ablate = Annotated[
     typer.Option(
         "--ablate",
         metavar="PART",
-        help="Also MTP without a part: centroids, activations, shared-kv; repeat. Where the backend can.",
+        help="Also MTP without a part: centroids, activations, shared-kv, embeddings; repeat. Where the backend can.",
         rich_help_panel=SWEEP,
     ),
 ]

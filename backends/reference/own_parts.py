@@ -1,9 +1,12 @@
-"""Ablation: what a drafter would cost that had keys and values of its own, as ordinary draft models have.
+"""Ablations: what a drafter would cost that had for itself what Gemma 4's shares with the target.
 
-Gemma 4's drafter reads the target's, so it needs no prefill and never has to catch up. This one pays for both: a pass
-over every prompt, a pass over the tokens of each round, and key and value projections in every layer of every pass. All
-that is thrown away, and the drafts come from the shared keys and values as ever, so tokens and acceptance stay those of
-MTP and only the time differs: the price of not sharing, at the drafter's present quality.
+Keys and values, as ordinary draft models have them: Gemma 4's drafter reads the target's, so it needs no prefill and
+never has to catch up. This one pays for both: a pass over every prompt, a pass over the tokens of each round, and key and
+value projections in every layer of every pass. All that is thrown away, and the drafts come from the shared keys and
+values as ever, so tokens and acceptance stay those of MTP and only time and memory differ: the price of not sharing, at
+the drafter's present quality.
+
+The table of input embeddings: a copy of the target's, so that memory alone differs.
 """
 
 import copy
@@ -12,7 +15,7 @@ from collections.abc import Iterator
 import torch
 
 from backends.hf.loading import Model
-from backends.reference.models import Drafter, Lent, Masks
+from backends.reference.models import Drafter, Lent, Masks, Target
 
 
 class _WithOwn(torch.nn.Module):
@@ -31,7 +34,22 @@ class _WithOwn(torch.nn.Module):
         return projected
 
 
-def with_own(drafter: Drafter, lent: Lent) -> Drafter:
+def with_table(drafter: Drafter, target: Target) -> Drafter:
+    """The same drafter with a table of input embeddings for itself."""
+    return Drafter(drafter.model, copy.deepcopy(target.text.embed_tokens))
+
+
+def bytes_of(drafter: Drafter, lent: Lent) -> int:
+    """Memory of what a drafter has for itself here: table, projections, and keys and values as many as it is lent."""
+    held = 0 if drafter.own_table is None else sum(weight.nbytes for weight in drafter.own_table.parameters())
+    kinds = drafter.model.config.get_text_config().layer_types
+    for layer, kind in zip(drafter.model.model.layers, kinds, strict=True):
+        if isinstance(query := layer.self_attn.q_proj, _WithOwn):
+            held += query.own.weight.nbytes + sum(tensor.nbytes for tensor in lent[kind])
+    return held
+
+
+def with_cache(drafter: Drafter, lent: Lent) -> Drafter:
     """The same drafter with projections of its own, of the target's sizes and with random weights; it shares all other
     weights with the first."""
     model: Model = copy.deepcopy(drafter.model, {id(tensor): tensor for tensor in _tensors(drafter.model)})
