@@ -3,7 +3,7 @@
 from itertools import groupby
 
 from reports.groups import Group
-from reports.text import NOT_COMPUTED, Line, clean, count, ratio, span
+from reports.text import NOT_COMPUTED, Line, clean, count, listed, ratio, size, span
 from results.verdicts import Ablation
 
 
@@ -25,5 +25,7 @@ def _price(found: Ablation) -> str:
         told.append(f"{ratio(found.speedup)} ({interval}) the speed-up")
     if found.acceptance is not None:
         told.append(f"{ratio(found.acceptance)} the acceptance length")
+    if found.own_bytes is not None:
+        told.append(f"{size(found.own_bytes)} of memory more")
     label = "SYNTHETIC " if found.synthetic else ""
-    return f"{label}{' and '.join(told)} at k = {found.draft_length}"
+    return f"{label}{listed(told)} at k = {found.draft_length}"

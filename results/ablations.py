@@ -53,4 +53,5 @@ def _ablation(part: str, whole: CellVerdict, without: CellVerdict) -> Ablation:
         units=ratio.units if ratio else 0,
         acceptance=lengths[0] / lengths[1] if len(lengths) == 2 else None,
         synthetic=whole.synthetic or without.synthetic,
+        own_bytes=without.own_bytes,
     )

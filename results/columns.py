@@ -17,7 +17,7 @@ from results.records import Launch
 from results.runfile import RunFile
 
 ABSENT = -1
-TOLD = ('"speculative"', '"synthetic"', '"costs"', '"waits"')
+TOLD = ('"speculative"', '"synthetic"', '"costs"', '"waits"', '"own_bytes"')
 """Keys of statements that judgements read."""
 BLOCK = 4096
 """Rows decoded at once, so that their blobs take megabytes and not gigabytes."""
@@ -81,7 +81,7 @@ class Extras:
     per_position: dict[int, tuple[int, ...]]
     """Rounds that accepted at least i drafts, i = 1..k."""
     said: dict[int, dict[str, Any]]
-    """The engine's statement, where it says `speculative`, `synthetic`, `costs` or `waits`."""
+    """The engine's statement, where it says any of `TOLD`."""
     outputs: list[bytes | str]
     """Distinct outputs: token ids as int32, or the text where the runtime gives no ids."""
 

@@ -181,6 +181,7 @@ class Group:
             ),
             prediction=self._prediction(arm, found),
             cross_runtime=self.crossing,
+            own_bytes=_own_bytes(arm),
             stopped=stopped,
         )  # fmt: skip
 
@@ -272,6 +273,12 @@ def _instrumented_over_headline(arm: Arm) -> float | None:
             if visit.timing.tpot_ns and visit.unit in headline
         ]
     )
+
+
+def _own_bytes(arm: Arm) -> int | None:
+    """As the engine states it, wherever it does."""
+    stated = (arm.evidence.extras.said.get(row, {}).get("own_bytes") for row in arm.rows.tolist())
+    return next((size for size in stated if type(size) is int and size > 0), None)
 
 
 def _drafter_bytes(arm: Arm) -> int | None:

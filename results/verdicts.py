@@ -221,6 +221,8 @@ class CellVerdict:
     """Check -> what it found against the cell; empty where nothing contradicts."""
     cross_runtime: CrossRuntime | None = None
     """Plain greedy output under the reference runtime's target; None where there was no reference."""
+    own_bytes: int | None = None
+    """Memory of what the drafter holds for itself only because an ablation took a shared part away."""
     stopped: str = ""
     """Why measuring this group ended: precision reached, all repeats done, time budget, interrupted."""
 
@@ -269,6 +271,8 @@ class Ablation:
     acceptance: float | None
     """Of the two acceptance lengths; None where one is not revealed."""
     synthetic: bool
+    own_bytes: int | None = None
+    """What the drafter holds besides, without the part; None where that is nothing, or not revealed."""
 
 
 @dataclass(frozen=True, slots=True)

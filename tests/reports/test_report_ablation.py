@@ -42,6 +42,15 @@ def test_one_sentence_for_each_part_with_its_interval_and_n() -> None:
     )
 
 
+def test_memory_that_is_no_longer_shared_is_part_of_the_price() -> None:
+    made = verdict([cell(2), cell(2, method=WITHOUT["embeddings"], own_bytes=8_400_000)])
+    (line,) = said(replace(made, ablations=ablations(made.cells)))
+    assert line.startswith(
+        "MTP without embeddings: 1.00× (1.00–1.00) the speed-up, 1.00× the acceptance length and 8.40 MB"
+    )
+    assert "8.40 MB of memory more at k = 2" in line
+
+
 def test_the_sentence_stands_under_the_table_and_nowhere_else() -> None:
     assert "MTP without centroids: 0.90×" in printed(ablated())
     assert "MTP without" not in printed(verdict([cell(2)]))
