@@ -27,9 +27,12 @@ ACCEPTANCE = {"length", "low", "high", "rate", "per_position", "rounds", "rounds
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The run file of a small run, and what `run --json` printed."""
     path = tmp_path_factory.mktemp("main") / "small.sqlite"
-    sweep = "-b transformers -m demo -w demo -k 1,2 -p 64 -n 12 --prompts 3 --repeats 1 --time-budget 5m --json --out".split()
+    sweep = "-b transformers -m demo -w demo -k 1,2 -p 64 -n 12 --prompts 3 --repeats 1 --time-budget 5m".split()
     done = subprocess.run(
-        [sys.executable, "-m", "mtpbench", "run", *sweep, str(path)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "mtpbench", "run", *sweep, "--json", "--out", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert f"run file  {path}" in done.stderr

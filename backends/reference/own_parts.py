@@ -1,10 +1,10 @@
 """Ablations: what a drafter would cost that had for itself what Gemma 4's shares with the target.
 
 Keys and values, as ordinary draft models have them: Gemma 4's drafter reads the target's, so it needs no prefill and
-never has to catch up. This one pays for both: a pass over every prompt, a pass over the tokens of each round, and key and
-value projections in every layer of every pass. All that is thrown away, and the drafts come from the shared keys and
-values as ever, so tokens and acceptance stay those of MTP and only time and memory differ: the price of not sharing, at
-the drafter's present quality.
+never has to catch up. This one pays for both: a pass over every prompt, a pass over the tokens of each round, and key
+and value projections in every layer of every pass. All that is thrown away, and the drafts come from the shared keys
+and values as ever, so tokens and acceptance stay those of MTP and only time and memory differ: the price of not
+sharing, at the drafter's present quality.
 
 The table of input embeddings: a copy of the target's, so that memory alone differs.
 """
