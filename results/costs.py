@@ -3,15 +3,16 @@
 METHOD section 2, generalised: speedup(k, B) = AL_k (t(1,B) + o_1(B)) / (k d(B) + t(k+1,B) + o(B)). An engine that
 measures these costs outside its rounds states them as `costs`; nothing of the rounds' own times goes in.
 
-Rows that take turns wait while another prompt is prefilled, which is time per output token too. With w prefills waited
-for per token (w_1 in plain decoding), which the engine states as `waits`, and J what one takes,
+Rows of a closed loop wait while others are prefilled, which is time per output token too. How often is a count of the
+run, which the engine states as `waits`; what a prompt that joins takes is one of its costs. With W the time waited per
+token, and W_1 in plain decoding,
 
-    speedup(k, B) = (t(1,B) + o_1(B) + w_1 J) / ((k d(B) + t(k+1,B) + o(B)) / AL_k + w J).
+    speedup(k, B) = (t(1,B) + o_1(B) + W_1) / ((k d(B) + t(k+1,B) + o(B)) / AL_k + W).
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,8 +39,8 @@ class Alone:
     """t(1,B), and below o_1(B): measured in turn with the others."""
     o_1_ms: float
     measured_over_floor: float | None
-    join_ms: float | None = None
-    """J: the prefill of prompts that join while others wait."""
+    join: tuple[float, float] | None = None
+    """A prompt that joins while others wait, and each further one with it; None where that is not known."""
 
     @property
     def break_even(self) -> float:
@@ -57,80 +58,86 @@ def read(stated: object) -> Alone | None:
     times = {key: time for key in TIMES if (time := _number(stated.get(key)))}
     if len(times) < len(TIMES):
         return None
-    floor, join = (_number(stated.get(key)) for key in ("measured_over_floor", "join_ms"))
-    return Alone(rows, k, measured_over_floor=floor, join_ms=join, **times)
+    floor, one, further = (_number(stated.get(key)) for key in ("measured_over_floor", "join_ms", "join_further_ms"))
+    join = None if one is None or further is None else (one, further)
+    return Alone(rows, k, measured_over_floor=floor, join=join, **times)
 
 
 def of_cell(evidence: Evidence, cell: Cell) -> Alone | None:
     """What was stated in a cell, or in another that asked for the same steps: an engine measures them once.
 
-    Steps are the same whatever the prompts, so that another group's costs are this cell's too.
+    Steps are the same whatever the prompts, so that another group's costs are this cell's too, but for joins.
     """
     alike = [number for number, other in evidence.cells.items() if _steps(other) == _steps(cell)]
     cells = evidence.trials.cell[evidence.rows.trial]
     stated = [row for row, said in evidence.extras.said.items() if "costs" in said and cells[row] in alike]
     stated.sort(key=lambda row: evidence.cells[int(cells[row])].group != cell.group)
-    known = (read(evidence.extras.said[row]["costs"]) for row in stated)
     length = cell.draft.length if cell.draft else 0
-    return next((c for c in known if c and (c.rows, c.draft_length) == (cell.batch_size, length)), None)
+    for row in stated:
+        found = read(evidence.extras.said[row]["costs"])
+        if found and (found.rows, found.draft_length) == (cell.batch_size, length):
+            own = evidence.cells[int(cells[row])].group == cell.group
+            return found if own else replace(found, join=None)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """Prefills of other prompts that a row waited for, per token that its decode time counts."""
+    """For others to join, per token that a row's decode time counts."""
 
-    drafted: float
-    plain: float
+    times: float
+    further: float
+    """Prompts beyond the first of a time."""
 
-
-def waits(evidence: Evidence, drafted: int, plain: int) -> Waits | None:
-    """Of two cells, in their instrumented passes; None where the engine does not state them of both."""
-    found = [_waits_per_token(evidence, cell_id) for cell_id in (drafted, plain)]
-    return None if found[0] is None or found[1] is None else Waits(found[0], found[1])
-
-
-def prediction(length: float, costs: Alone, waited: Waits | None = None) -> Prediction:
-    """By the generalised formula. length: the acceptance length of this draft length."""
-    plain, drafted = costs.t_1_ms + costs.o_1_ms, costs.draft_length * costs.d_ms + costs.t_ms + costs.o_ms
-    join, waited = (None, None) if costs.join_ms is None or waited is None else (costs.join_ms, waited)
-    speedup = length / costs.break_even
-    if join is not None and waited is not None:
-        speedup = (plain + waited.plain * join) / (drafted / length + waited.drafted * join)
-    return Prediction(
-        speedup=speedup,
-        break_even=costs.break_even,
-        t_ms=costs.t_ms,
-        d_ms=costs.d_ms,
-        o_ms=costs.o_ms,
-        measured_over_floor=costs.measured_over_floor,
-        join_ms=join,
-        waits_per_token=waited.drafted if waited else None,
-        plain_waits_per_token=waited.plain if waited else None,
-    )
+    def ms(self, join: tuple[float, float]) -> float:
+        """W: how long."""
+        return self.times * join[0] + self.further * join[1]
 
 
-def _waits_per_token(evidence: Evidence, cell_id: int) -> float | None:
-    """Over timed rows (`results.metrics.steady`) up to their natural ends."""
+def waits(evidence: Evidence, cell_id: int) -> Waits | None:
+    """Of timed rows (`results.metrics.steady`) in the instrumented pass, up to their natural ends; None if unknown."""
     rows = evidence.rows_in(cell_id, INSTRUMENTED)
     _, trial = np.unique(evidence.rows.trial[rows], return_inverse=True)
     place, size = evidence.rows.row[rows], evidence.cells[cell_id].batch_size
     asked = np.bincount(trial)
     stated = {int(trial[at]): evidence.extras.said.get(int(rows[at])) for at in np.flatnonzero(place == 0)}
-    number = tokens = 0
+    prompts: list[int] = []
+    tokens = 0
     for at in np.flatnonzero(steady(place, trial, np.where(asked > size, size, 0))):
-        had = _tokens_had(stated.get(int(trial[at])), int(place[at]))
-        if had is None:
+        told = _waited(stated.get(int(trial[at])), int(place[at]))
+        if told is None:
             return None
-        number += sum(count < evidence.rows.natural[rows[at]] for count in had)
+        prompts += [number for had, number in told if had < evidence.rows.natural[rows[at]]]
         tokens += int(evidence.rows.timings.decode_tokens[rows[at]])
-    return number / tokens if tokens else None
+    return Waits(len(prompts) / tokens, (sum(prompts) - len(prompts)) / tokens) if tokens else None
 
 
-def _tokens_had(stated: Mapping[str, object] | None, place: int) -> list[int] | None:
-    """Whenever this row waited; None where that is not stated or not understood."""
+def _waited(stated: Mapping[str, object] | None, place: int) -> list[tuple[int, int]] | None:
+    """(tokens that this row had, prompts that joined) whenever it waited; None where that is not understood."""
     rows = stated.get("waits") if stated else None
-    had = rows[place] if isinstance(rows, list) and place < len(rows) else None
-    return had if isinstance(had, list) and all(type(count) is int for count in had) else None
+    told = rows[place] if isinstance(rows, list) and place < len(rows) else None
+    if not isinstance(told, list):
+        return None
+    pairs = [(each[0], each[1]) for each in told if isinstance(each, list) and [*map(type, each)] == [int, int]]
+    return pairs if len(pairs) == len(told) else None
+
+
+def prediction(length: float, costs: Alone, waited: Waits | None = None, plain: Waits | None = None) -> Prediction:
+    """By the generalised formula. length: the acceptance length of this draft length. plain: of plain decoding."""
+    join = costs.join
+    known = None if join is None or waited is None or plain is None else (waited.ms(join), plain.ms(join))
+    wait, plain_wait = known or (0.0, 0.0)
+    step, round_ = costs.t_1_ms + costs.o_1_ms, costs.draft_length * costs.d_ms + costs.t_ms + costs.o_ms
+    return Prediction(
+        speedup=(step + plain_wait) / (round_ / length + wait),
+        break_even=costs.break_even,
+        t_ms=costs.t_ms,
+        d_ms=costs.d_ms,
+        o_ms=costs.o_ms,
+        measured_over_floor=costs.measured_over_floor,
+        wait_ms=known[0] if known else None,
+        plain_wait_ms=known[1] if known else None,
+    )
 
 
 def _steps(cell: Cell) -> tuple[object, ...]:

@@ -239,8 +239,8 @@ class Group:
         alone = costs.of_cell(self.evidence, arm.cell) if found else None
         if found is None or alone is None:
             return None
-        waited = costs.waits(self.evidence, arm.cell_id, self.plain.cell_id) if self.plain else None
-        return costs.prediction(found.length, alone, waited)
+        plain = costs.waits(self.evidence, self.plain.cell_id) if self.plain else None
+        return costs.prediction(found.length, alone, costs.waits(self.evidence, arm.cell_id), plain)
 
     def _costs(self, arm: Arm) -> StepCosts | None:
         if not arm.headline:  # nothing was warmed up to be timed

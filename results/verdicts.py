@@ -151,7 +151,7 @@ class Prediction:
     """From costs that the engine measured outside its rounds (`results.costs`), and this cell's acceptance length."""
 
     speedup: float
-    """(t(1) + o_1 + w_1 J) / ((k d + t(k+1) + o) / AL + w J); without J where nobody waits or it is not known."""
+    """(t(1) + o_1 + W_1) / ((k d + t(k+1) + o) / AL + W); without W where nobody waits or it is not known."""
     break_even: float
     """The acceptance length at which that is 1 where nobody waits."""
     t_ms: float
@@ -162,12 +162,10 @@ class Prediction:
     """o(B): what the host adds to a round."""
     measured_over_floor: float | None
     """t / the time that its bytes and operations take at the measured bandwidth and peak."""
-    join_ms: float | None = None
-    """J: the prefill of prompts that join while other rows wait."""
-    waits_per_token: float | None = None
-    """w: such prefills that a row waited for, per token of its decode time."""
-    plain_waits_per_token: float | None = None
-    """w_1: the same of plain decoding, whose rows may all end together and wait for nobody."""
+    wait_ms: float | None = None
+    """W: time per token that a row of a closed loop waits for others' prefills."""
+    plain_wait_ms: float | None = None
+    """W_1: the same of plain decoding, whose rows may all end together and wait for nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ Where rows take turns, every prefill of a prompt that joins lets the others wait
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import cast
 
@@ -33,8 +33,8 @@ class Parts:
     drafting: Part
     verify: Part
     host: Part
-    join: Part | None = None
-    """The prefill of prompts that join, up to their first tokens; where that was asked for."""
+    joins: tuple[Part, ...] = ()
+    """Of one prompt that joins, and of two together, up to their first tokens; empty for a single row."""
 
     @property
     def overhead(self) -> float:
@@ -79,11 +79,11 @@ class Costs:
     """o_1(rows): what the host adds to a plain step."""
     blocks: int
     """Over which medians and deviations are."""
-    join_prompts: int | None
-    """So many prompts joined together, on average over the joins that others waited for. None where nobody waited."""
     join_ms: float | None
-    """Of the prefill of so many, up to their first tokens."""
+    """Of a prompt that joins while others wait: its prefill up to its first token. None for a single row."""
     join_spread_ms: float | None
+    join_further_ms: float | None
+    """Of each further prompt that joins with it."""
     bytes: float
     flops: float
     bandwidth: float
@@ -98,15 +98,14 @@ class Costs:
         return asdict(self)
 
 
-def measure(running: Running, plain: Running, prompts: Sequence[tuple[int, ...]], together: int | None = None) -> Costs:
+def measure(running: Running, plain: Running, prompts: Sequence[tuple[int, ...]]) -> Costs:
     """Of these steps over these prompts, one for each row. Takes about a second; the rows are free afterwards.
 
-    plain: plain decoding's steps on the same rows; may be `running` itself. together: prompts of a join, where rows
-    wait for such.
+    plain: plain decoding's steps on the same rows; may be `running` itself.
     """
     k, rows = running.rule.length, running.rows
     batches = [running] if plain is running else [running, plain]
-    each = _parts(batches, prompts, together)
+    each = _parts(batches, prompts)
     found, undrafted = each[0], each[-1]
     work = work_of(running, prompts)
     bandwidth = copy_bandwidth(rows.lengths.device)
@@ -126,9 +125,9 @@ def measure(running: Running, plain: Running, prompts: Sequence[tuple[int, ...]]
         t_1_spread_ms=1e3 * undrafted.verify.spread,
         o_1_ms=1e3 * undrafted.overhead,
         blocks=found.verify.blocks,
-        join_prompts=together,
-        join_ms=1e3 * found.join.median if found.join else None,
-        join_spread_ms=1e3 * found.join.spread if found.join else None,
+        join_ms=1e3 * found.joins[0].median if found.joins else None,
+        join_spread_ms=1e3 * found.joins[0].spread if found.joins else None,
+        join_further_ms=1e3 * max(0.0, found.joins[1].median - found.joins[0].median) if found.joins else None,
         bytes=work.bytes,
         flops=work.flops,
         bandwidth=bandwidth,
@@ -144,8 +143,8 @@ def parts(running: Running, prompts: Sequence[tuple[int, ...]]) -> Parts:
 
 
 @torch.inference_mode()
-def _parts(batches: Sequence[Running], prompts: Sequence[tuple[int, ...]], together: int | None = None) -> list[Parts]:
-    """Of these batches, which share their rows, measured in turn; a join, where asked for, of the first."""
+def _parts(batches: Sequence[Running], prompts: Sequence[tuple[int, ...]]) -> list[Parts]:
+    """Of these batches, which share their rows, measured in turn; joins of the first."""
     first = batches[0]
     with standing(first, prompts) as logits:
         views = [batch.look() for batch in batches]
@@ -159,11 +158,14 @@ def _parts(batches: Sequence[Running], prompts: Sequence[tuple[int, ...]], toget
                 Call(partial(batch.verify, view, drafted)),
                 Call(partial(_host, instant, prompts), HOST_ROUNDS),
             ]
-        if together is not None:
-            calls.append(Call(partial(_join, first, prompts[:together])))
+        if first.rows.size > 1:
+            calls += [Call(partial(_join, first, prompts[:number])) for number in (1, 2)]
         found = in_turn(calls, first.rows.lengths.device)
-    each = [Parts(*found[at : at + 4]) for at in range(0, 4 * len(batches), 4)]
-    return [replace(each[0], join=found[-1]), *each[1:]] if together is not None else each
+    steps, joins = found[: 4 * len(batches)], tuple(found[4 * len(batches) :])
+    return [
+        Parts(look, drafting, verify, host, joins)
+        for look, drafting, verify, host in zip(*(steps[part::4] for part in range(4)), strict=True)
+    ]
 
 
 def _join(running: Running, prompts: Sequence[tuple[int, ...]]) -> None:

@@ -1,9 +1,9 @@
 """A session over the reference engine: batches, and everything that is seen of them."""
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from statistics import fmean
 from weakref import WeakSet
 
 import torch
@@ -23,6 +23,9 @@ from backends.reference.steps import Rule
 from results.errors import UsageError
 from results.records import Encoded, EngineConfig, Generation, Json, Prompt, Request, Sampling, TokenScore
 
+LENGTHS = 4
+"""Prompts of which one is less than 2 ** (1 / 4) times as long as the other are of the same length, about."""
+
 
 class ReferenceSession(Session):
     """Plain and MTP decoding of batches over one loaded pair."""
@@ -31,7 +34,7 @@ class ReferenceSession(Session):
         self.facts = models.facts
         self._models, self._own = models, own
         self._engine = Engine(models, own.path, config.max_context)
-        self._measured: set[tuple[int, Rule]] = set()
+        self._measured: set[tuple[int, Rule, int]] = set()
         self._ran: WeakSet[Running] = WeakSet()
 
     def release(self) -> None:
@@ -78,20 +81,21 @@ class ReferenceSession(Session):
     ) -> dict[str, Json]:
         """What is told of a whole instrumented batch, in its first row's statement.
 
-        waits: for each row, the tokens that it had whenever it waited for others to be prefilled; of several rows.
-        costs: once for each batch size and rule, as soon as plain steps ran too, which are not compiled for this.
+        waits: for each row, the tokens that it had whenever it waited for others to join, and how many these were; of
+        several rows. costs: once for each batch size and rule (of several rows also for each length of prompts, by
+        which a join costs), as soon as plain steps ran too: none is compiled for this.
         """
         told: dict[str, Json] = {}
-        if running.rows.size > 1:
-            told["waits"] = [[wait.had for wait in row.waits] for row in decoded]
-        plain, kind = self.running(prompts, replace(request, draft=None)), (running.rows.size, running.rule)
+        size = running.rows.size
+        if size > 1:
+            told["waits"] = [[[wait.had, wait.prompts] for wait in row.waits] for row in decoded]
+        length = round(LENGTHS * math.log2(max(map(len, prompts)))) if size > 1 else 0
+        plain, kind = self.running(prompts, replace(request, draft=None)), (size, running.rule, length)
         if kind in self._measured or (running.path != "eager" and plain not in self._ran):
             return told
         self._measured.add(kind)
         with suppress(torch.OutOfMemoryError):  # a device filled to the brim has no room for the copy that is timed
-            joined = [wait.prompts for row in decoded for wait in row.waits]
-            together = round(fmean(joined)) if joined else None
-            told["costs"] = costs.measure(running, plain, prompts[: running.rows.size], together).json
+            told["costs"] = costs.measure(running, plain, prompts[:size]).json
         return told
 
     @torch.inference_mode()

@@ -103,22 +103,28 @@ def test_quick_parts_are_called_often_and_slow_ones_seldom(
 def test_a_statement_has_the_cost_of_every_part(
     demo_session: ReferenceSession, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looking .2 ms, drafting 4 ms, verifying 10 ms; plain .1 and 8; the host .3; a join 30, its first tokens 1."""
+    """Looking .2 ms, drafting 4, verifying 10; plain .1 and 8; host .3; prefills 20 and 10 a prompt, their tokens 1."""
     drafted, plain = (demo_session.running(IDS, request) for request in (DRAFTED, PLAIN))
     for batch, look, draft, verify in ((drafted, 2e-4, 4e-3, 1e-2), (plain, 1e-4, 0.0, 8e-3)):
         for name, seconds in (("look", look), ("draft", draft), ("verify", verify), ("first", 1e-3)):
             monkeypatch.setattr(batch, name, clock.slow(getattr(batch, name), seconds), raising=False)
-    monkeypatch.setattr(Rows, "fill", clock.slow(Rows.fill, 0.03))
+    fill = Rows.fill
+
+    def filled(rows: Rows, places: list[int], *given: Any) -> torch.Tensor:
+        clock.seconds += 0.02 + 0.01 * len(places)
+        return fill(rows, places, *given)
+
+    monkeypatch.setattr(Rows, "fill", filled)
     monkeypatch.setattr(costs._Instant, "round", clock.slow(costs._Instant.round, 3e-4))
     monkeypatch.setattr(costs, "copy_bandwidth", lambda device: 1e9)
     monkeypatch.setattr(costs, "product_peak", lambda device, dtype, threads: 1e30)
 
-    found = costs.measure(drafted, plain, IDS, 2)
+    found = costs.measure(drafted, plain, IDS)
     first = 1e3 * 1e-3 / costs.HOST_ROUNDS  # prefill's tokens, once in HOST_ROUNDS rounds of the host's part
     assert (found.rows, found.draft_length, found.context) == (4, 4, 40.0)
     assert (found.t_ms, found.t_1_ms, found.d_ms) == pytest.approx((10.0, 8.0, 1.0))
     assert (found.o_ms, found.o_1_ms) == pytest.approx((0.2 + 0.3 + first, 0.1 + 0.3 + first))
-    assert (found.join_prompts, found.join_ms) == (2, pytest.approx(31.0))
+    assert (found.join_ms, found.join_further_ms) == pytest.approx((31.0, 10.0))
     spreads = (found.t_spread_ms, found.d_spread_ms, found.o_spread_ms, found.t_1_spread_ms, found.join_spread_ms)
     assert spreads == pytest.approx((0,) * 5, abs=1e-9)
     assert found.floor_ms == pytest.approx(1e3 * found.bytes / 1e9)
@@ -128,7 +134,8 @@ def test_a_statement_has_the_cost_of_every_part(
     assert (alone_plain.t_ms, alone_plain.t_1_ms) == pytest.approx((8.0, 8.0))
     assert alone_plain.o_1_ms == alone_plain.o_ms
     assert (alone_plain.d_ms, alone_plain.d_spread_ms) == (None, None)
-    assert (alone_plain.join_prompts, alone_plain.join_ms, alone_plain.join_spread_ms) == (None, None, None)
+    single = costs.measure(*[demo_session.running(IDS[:1], PLAIN)] * 2, IDS[:1])
+    assert (single.join_ms, single.join_spread_ms, single.join_further_ms) == (None, None, None)
 
 
 def test_the_host_part_is_over_the_rounds_it_is_divided_by(
@@ -162,7 +169,11 @@ def test_they_are_stored_once_for_each_rule_and_batch_in_the_first_row(
     assert not asked and all("costs" not in seen.statement for seen in headline)
     first, second, other = (demo_session.generate(PROMPTS[:n], DRAFTED) for n in (3, 3, 2))
     demo_session.generate(PROMPTS[:3], PLAIN)
-    assert asked == {(3, 4): 1, (2, 4): 1, (3, 0): 1}
+    for ids in (IDS[0][:39], IDS[0][:10], IDS[0][:10]):  # a join of shorter prompts costs less, and a little is nothing
+        demo_session.generate([replace(prompt, token_ids=ids) for prompt in PROMPTS[:3]], PLAIN)
+    for ids in (IDS[0], IDS[0][:10]):  # nothing joins a single row
+        demo_session.generate([replace(PROMPTS[0], token_ids=ids)], PLAIN)
+    assert asked == {(3, 4): 1, (2, 4): 1, (3, 0): 2, (1, 0): 1}
     assert "costs" in first[0].statement and "costs" in other[0].statement
     assert not any("costs" in seen.statement for seen in [*first[1:], *second, *other[1:]])
     assert first[0].token_ids == second[0].token_ids
@@ -171,7 +182,7 @@ def test_they_are_stored_once_for_each_rule_and_batch_in_the_first_row(
 def test_the_measured_costs_are_part_of_the_statement(demo_session: ReferenceSession) -> None:
     request = replace(DRAFTED, draft=Draft("mtp", 3), in_flight=2)
     told: Any = demo_session.generate(MIXED_PROMPTS, request)[0].statement["costs"]
-    assert (told["rows"], told["draft_length"], told["context"], told["join_prompts"]) == (2, 3, 40.0, 1)
+    assert (told["rows"], told["draft_length"], told["context"]) == (2, 3, 40.0)
     assert alone.FEWEST <= told["blocks"] <= alone.MOST
     assert all(told[key] > 0 for key in ("t_ms", "d_ms", "o_ms", "t_1_ms", "o_1_ms", "join_ms", "floor_ms"))
 
@@ -193,7 +204,7 @@ def test_rows_tell_when_they_waited_for_others_to_join(demo_session: ReferenceSe
     assert ends[early] < ends[late]
     had = 1 + sum(seen.emitted for seen in (drafted[late].rounds or ())[: ends[early]])
     assert waits[early] == []
-    assert waits[late] == [had]
+    assert waits[late] == [[had, 1]]
 
 
 def test_no_step_is_compiled_to_be_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ STATED: dict[str, Json] = {
     "rows": 1, "draft_length": 2, "t_ms": 10.0, "d_ms": 1.0, "o_ms": 1.5, "t_1_ms": 9.0, "o_1_ms": 1.0,
     "measured_over_floor": 1.25,
 }  # fmt: skip
+JOIN: dict[str, Json] = {"join_ms": 40.0, "join_further_ms": 30.0}
 
 
 def test_the_formula_by_hand() -> None:
@@ -35,15 +36,16 @@ def test_at_the_break_even_length_nothing_is_gained() -> None:
 
 
 def test_waiting_for_others_to_join_takes_its_share_of_every_token() -> None:
-    costs, waited = read({**STATED, "join_ms": 40.0}), Waits(drafted=0.05, plain=0.01)
+    costs, often, seldom = read({**STATED, **JOIN}), Waits(times=0.05, further=0.02), Waits(0.01, 0.0)
     assert costs is not None
-    told = prediction(3.0, costs, waited)
-    assert told.speedup == pytest.approx((9 + 1 + 0.01 * 40) / ((2 * 1 + 10 + 1.5) / 3 + 0.05 * 40))
-    assert (told.join_ms, told.waits_per_token, told.plain_waits_per_token) == (40.0, 0.05, 0.01)
+    told = prediction(3.0, costs, often, seldom)
+    assert (told.wait_ms, told.plain_wait_ms) == pytest.approx((0.05 * 40 + 0.02 * 30, 0.01 * 40))
+    assert told.speedup == pytest.approx((9 + 1 + 0.4) / ((2 * 1 + 10 + 1.5) / 3 + 2.6))
     assert told.break_even == pytest.approx(1.35)
-    without = prediction(3.0, costs)
-    assert (without.join_ms, without.waits_per_token, without.plain_waits_per_token) == (None, None, None)
-    assert without.speedup == prediction(3.0, Alone(1, 2, 10.0, 1.0, 1.5, 9.0, 1.0, 1.25), waited).speedup
+    for unknown in (prediction(3.0, costs), prediction(3.0, costs, often), prediction(3.0, costs, None, seldom),
+                    prediction(3.0, replace(costs, join=None), often, seldom)):  # fmt: skip
+        assert (unknown.wait_ms, unknown.plain_wait_ms) == (None, None)
+        assert unknown.speedup == pytest.approx(3 / 1.35)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +87,7 @@ def test_a_cell_with_costs_stated_is_predicted_from_them_and_its_own_acceptance(
     assert told.speedup == pytest.approx(accepted.length * 10 / 13.5)
     assert found[1].prediction is None
     assert as_json(found[2])["prediction"].keys() == {
-        "speedup", "break_even", "t_ms", "d_ms", "o_ms", "measured_over_floor", "join_ms", "waits_per_token",
-        "plain_waits_per_token",
+        "speedup", "break_even", "t_ms", "d_ms", "o_ms", "measured_over_floor", "wait_ms", "plain_wait_ms",
     }  # fmt: skip
     assert as_json(found[1])["prediction"] is None
 
@@ -99,7 +100,7 @@ def test_costs_of_other_steps_predict_nothing(tmp_path: Path, change: dict[str, 
     assert cells(tmp_path, stating(by))[2].prediction is None
 
 
-BATCH: dict[str, Json] = {**STATED, "rows": 2, "join_ms": 40.0}
+BATCH: dict[str, Json] = {**STATED, **JOIN, "rows": 2}
 
 
 def waiting(drafted: Json, plain: Json, **world: Any) -> World:
@@ -113,24 +114,28 @@ def waiting(drafted: Json, plain: Json, **world: Any) -> World:
     return World(lengths=(2,), batch_size=2, spoil=spoil, **world)
 
 
+WAITS: Json = [[[5, 1], [11, 3]], [[7, 1]]]
+"""Row by row, [tokens it had, prompts that joined]."""
+
+
 def test_waits_are_counted_over_the_tokens_that_are_timed(tmp_path: Path) -> None:
-    told = cells(tmp_path, waiting([[5, 11], [7]], [[], [40]]))[2].prediction
+    told = cells(tmp_path, waiting(WAITS, [[], [[40, 1]]]))[2].prediction
     assert told is not None
-    assert (told.join_ms, told.waits_per_token, told.plain_waits_per_token) == (40.0, 3 / 80, 1 / 80)
+    assert (told.wait_ms, told.plain_wait_ms) == pytest.approx(((3 * 40 + 2 * 30) / 80, 40 / 80))
 
 
 def test_waits_after_the_natural_end_do_not_count(tmp_path: Path) -> None:
     """It ends with the 11th token, so that ten of each row are timed."""
-    told = cells(tmp_path, waiting([[5, 11], [7]], [[], [40]], eos_at=10))[2].prediction
+    told = cells(tmp_path, waiting(WAITS, [[], [[40, 1]]], eos_at=10))[2].prediction
     assert told is not None
-    assert (told.waits_per_token, told.plain_waits_per_token) == (2 / 20, 0.0)
+    assert (told.wait_ms, told.plain_wait_ms) == pytest.approx((2 * 40 / 20, 0.0))
 
 
-@pytest.mark.parametrize("unknown", [None, [[]], [[], None], [[], ["3"]], {"0": []}, 7])
+@pytest.mark.parametrize("unknown", [None, [[]], [[], None], [[], [3]], [[], [[3, "1"]]], [[], [[3]]], {"0": []}, 7])
 def test_without_waits_of_both_arms_the_formula_goes_without(tmp_path: Path, unknown: Json) -> None:
-    for number, (drafted, plain) in enumerate([([[5], [7]], unknown), (unknown, [[], []])]):
+    for number, (drafted, plain) in enumerate([(WAITS, unknown), (unknown, [[], []])]):
         (folder := tmp_path / str(number)).mkdir()
         told = cells(folder, waiting(drafted, plain))[2]
         assert told.prediction is not None and told.acceptance is not None
-        assert told.prediction.waits_per_token is None and told.prediction.join_ms is None
+        assert (told.prediction.wait_ms, told.prediction.plain_wait_ms) == (None, None)
         assert told.prediction.speedup == pytest.approx(told.acceptance.length / told.prediction.break_even)
