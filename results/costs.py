@@ -10,9 +10,9 @@ token, and W_1 in plain decoding,
     speedup(k, B) = (t(1,B) + o_1(B) + W_1) / ((k d(B) + t(k+1,B) + o(B)) / AL_k + W).
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +22,12 @@ from results.records import INSTRUMENTED, Cell
 from results.verdicts import Prediction
 
 TIMES = ("t_ms", "d_ms", "o_ms", "t_1_ms", "o_1_ms")
-"""What an engine states, by the names of `Alone`."""
+"""What an engine states, by the names of `Alone`; all of them, or nothing is predicted."""
+WORK = ("bytes", "flops", "bandwidth", "peak", "floor_ms", "measured_over_floor")
+"""What it states of a pass's least work; each may be missing."""
+_PICOSECOND = 1e-9
+_BEYOND = 1e24
+"""No time in ms, work or rate that is more is believed, so that formulas stay finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,12 @@ class Alone:
     measured_over_floor: float | None
     join: tuple[float, float] | None = None
     """A prompt that joins while others wait, and each further one with it; None where that is not known."""
+    bytes: float | None = None
+    flops: float | None = None
+    bandwidth: float | None = None
+    """Per second, as `peak`."""
+    peak: float | None = None
+    floor_ms: float | None = None
 
     @property
     def break_even(self) -> float:
@@ -55,12 +66,14 @@ def read(stated: object) -> Alone | None:
     rows, k = stated.get("rows"), stated.get("draft_length")
     if type(rows) is not int or type(k) is not int or k < 1 or rows < 1:
         return None
-    times = {key: time for key in TIMES if (time := _number(stated.get(key)))}
+    times = {key: time for key in TIMES if (time := _number(stated.get(key))) and time > _PICOSECOND}
     if len(times) < len(TIMES):
         return None
-    floor, one, further = (_number(stated.get(key)) for key in ("measured_over_floor", "join_ms", "join_further_ms"))
+    work = {key: _number(stated.get(key)) or None for key in WORK}  # 0: no pass, and no machine, does nothing
+    one, further = (_number(stated.get(key)) for key in ("join_ms", "join_further_ms"))
     join = None if one is None or further is None else (one, further)
-    return Alone(rows, k, measured_over_floor=floor, join=join, **times)
+    known: dict[str, Any] = {**times, **work}
+    return Alone(rows, k, join=join, **known)
 
 
 def of_cell(evidence: Evidence, cell: Cell) -> Alone | None:
@@ -134,9 +147,11 @@ def prediction(length: float, costs: Alone, waited: Waits | None = None, plain: 
         t_ms=costs.t_ms,
         d_ms=costs.d_ms,
         o_ms=costs.o_ms,
-        measured_over_floor=costs.measured_over_floor,
         wait_ms=known[0] if known else None,
         plain_wait_ms=known[1] if known else None,
+        t_1_ms=costs.t_1_ms,
+        o_1_ms=costs.o_1_ms,
+        **{key: getattr(costs, key) for key in WORK},
     )
 
 
@@ -148,7 +163,7 @@ def _steps(cell: Cell) -> tuple[object, ...]:
 
 
 def _number(value: object) -> float | None:
-    """A finite number that is not negative."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    """A number that is neither negative nor beyond belief; NaN is neither less nor more than anything."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _BEYOND:
         return None
     return float(value)

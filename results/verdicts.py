@@ -166,6 +166,18 @@ class Prediction:
     """W: time per token that a row of a closed loop waits for others' prefills."""
     plain_wait_ms: float | None = None
     """W_1: the same of plain decoding, whose rows may all end together and wait for nobody."""
+    t_1_ms: float | None = None
+    """t(1,B): a plain target pass."""
+    o_1_ms: float | None = None
+    """o_1(B): what the host adds to a plain step."""
+    bytes: float | None = None
+    """That a verification reads and writes at least, and below the floating-point operations that it does."""
+    flops: float | None = None
+    bandwidth: float | None = None
+    """Bytes per second of a copy on this machine, and below operations per second of a matrix product."""
+    peak: float | None = None
+    floor_ms: float | None = None
+    """The longer of bytes / bandwidth and flops / peak."""
 
 
 @dataclass(frozen=True, slots=True)

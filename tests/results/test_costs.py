@@ -53,12 +53,42 @@ def test_waiting_for_others_to_join_takes_its_share_of_every_token() -> None:
     [
         None, 7, [], {}, {**STATED, "t_ms": "10"}, {**STATED, "t_ms": True}, {**STATED, "t_ms": float("nan")},
         {**STATED, "d_ms": None}, {**STATED, "o_ms": -1.0}, {**STATED, "t_ms": 0}, {**STATED, "rows": 0},
-        {**STATED, "draft_length": 2.0}, {**STATED, "draft_length": 0},
+        {**STATED, "draft_length": 2.0}, {**STATED, "draft_length": 0}, {**STATED, "t_ms": 10**400},
+        {**STATED, "t_1_ms": float("inf")}, {**STATED, "o_1_ms": 5e-324}, {**STATED, "t_ms": 1e300},
         {k: v for k, v in STATED.items() if k != "o_1_ms"},
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_no_cost(stated: object) -> None:
     assert read(stated) is None
+
+
+WORK: dict[str, Json] = {"bytes": 2e9, "flops": 5e9, "bandwidth": 5e10, "peak": 1e12, "floor_ms": 8.0}
+
+
+def test_the_work_of_a_pass_is_told_as_it_was_stated() -> None:
+    costs = read({**STATED, **WORK})
+    assert costs is not None
+    told = prediction(3.0, costs)
+    assert (told.bytes, told.flops, told.bandwidth, told.peak, told.floor_ms) == (2e9, 5e9, 5e10, 1e12, 8.0)
+    assert (told.t_1_ms, told.o_1_ms, told.measured_over_floor) == (9.0, 1.0, 1.25)
+
+
+@pytest.mark.parametrize("key", [*WORK, "measured_over_floor"])
+@pytest.mark.parametrize("odd", [None, "5", True, -1.0, 0, float("nan"), float("inf"), 10**400, [], {}])
+def test_work_that_is_not_understood_is_unknown_and_nothing_else_suffers(key: str, odd: Json) -> None:
+    full = {**STATED, **WORK}
+    for stated in ({**full, key: odd}, {name: value for name, value in full.items() if name != key}):
+        costs, whole = read(stated), read(full)
+        assert costs is not None and whole is not None
+        assert costs == replace(whole, **{key: None})
+        assert prediction(3.0, costs).speedup == prediction(3.0, whole).speedup
+
+
+@pytest.mark.parametrize("odd", ["40", -1.0, float("nan"), float("inf"), 10**400])
+def test_joins_that_are_not_understood_are_unknown(odd: Json) -> None:
+    for key in JOIN:
+        costs = read({**STATED, **JOIN, key: odd})
+        assert costs is not None and costs.join is None
 
 
 def stating(by: Any) -> World:
@@ -88,6 +118,7 @@ def test_a_cell_with_costs_stated_is_predicted_from_them_and_its_own_acceptance(
     assert found[1].prediction is None
     assert as_json(found[2])["prediction"].keys() == {
         "speedup", "break_even", "t_ms", "d_ms", "o_ms", "measured_over_floor", "wait_ms", "plain_wait_ms",
+        "t_1_ms", "o_1_ms", "bytes", "flops", "bandwidth", "peak", "floor_ms",
     }  # fmt: skip
     assert as_json(found[1])["prediction"] is None
 
