@@ -9,6 +9,7 @@ from reports.text import clean, count, listed, number
 from results.verdicts import Ablation, Best, CellVerdict, RunVerdict
 
 _T = TypeVar("_T")
+Setting = Callable[[CellVerdict], str]
 
 NOT_MEASURED = ("failed", "skipped")
 """Statuses without figures."""
@@ -18,16 +19,20 @@ def _prompts(cell: CellVerdict) -> str:
     return "prompts at their own length" if cell.prompt_tokens is None else f"{cell.prompt_tokens:,}-token prompts"
 
 
+def batch(cell: CellVerdict) -> str:
+    return f"batch {cell.batch_size:,}"
+
+
 def _sampling(cell: CellVerdict) -> str:
     return "greedy" if cell.temperature == 0 else f"temperature {number(cell.temperature, 2)}"
 
 
-SETTINGS: tuple[Callable[[CellVerdict], str], ...] = (
+SETTINGS: tuple[Setting, ...] = (
     lambda c: clean(c.backend, 40),
     lambda c: clean(c.pair, 60),
     _prompts,
     lambda c: count(c.output_tokens, "new token"),
-    lambda c: f"batch {c.batch_size:,}",
+    batch,
     _sampling,
     lambda c: f"{clean(c.dtype, 20)} on {clean(c.device, 40)}",
 )
@@ -104,7 +109,7 @@ def groups(verdict: RunVerdict) -> list[Group]:
         by_number.setdefault(cell.group, []).append(cell)
     best = {b.group: b for b in verdict.best}
     firsts = [cells[0] for cells in by_number.values()]
-    varying = [name for name in SETTINGS if len({name(cell) for cell in firsts}) > 1] or [_prompts]
+    varying = differing(firsts)
     return [
         Group(
             number=group,
@@ -117,6 +122,11 @@ def groups(verdict: RunVerdict) -> list[Group]:
         )
         for group, cells in sorted(by_number.items())
     ]
+
+
+def differing(cells: Sequence[CellVerdict], names: Sequence[Setting] = SETTINGS) -> Sequence[Setting]:
+    """Those of `names` that tell these cells apart; the prompts where none does."""
+    return [name for name in names if len({name(cell) for cell in cells}) > 1] or [_prompts]
 
 
 def measures_speed(verdict: RunVerdict) -> bool:

@@ -48,9 +48,12 @@ def differences(runs: list[Run]) -> list[Difference]:
 
 def shade(cell: CellVerdict, largest: float) -> int:
     """How strongly a cell of the overview is tinted: 0 at or below 1x, `_SHADES` at the run's largest speed-up."""
-    if labels(cell) or cell.speedup is None or cell.speedup.point <= 1 or largest <= 1:
-        return 0
-    return max(1, round(_SHADES * (cell.speedup.point - 1) / (largest - 1)))
+    return 0 if labels(cell) or cell.speedup is None else tint(cell.speedup.point, largest)
+
+
+def tint(gain: float, largest: float) -> int:
+    """The same for a speed-up, measured or predicted."""
+    return 0 if gain <= 1 or largest <= 1 else max(1, round(_SHADES * (gain - 1) / (largest - 1)))
 
 
 def _asset(name: str) -> Markup:
@@ -86,6 +89,7 @@ def _environment() -> Environment:
         "output": output,
         "wrong": wrong,
         "shade": shade,
+        "tint": tint,
     }
     return made
 

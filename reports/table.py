@@ -103,7 +103,7 @@ def _group(group: Group, console: Console) -> None:
         console.print(Padding(table, (1, 0, 0, 0)))
     console.print()
     _lines(console, _explained(group))
-    told = (*prediction.lines(group), *ablation.lines(group), *block(group))
+    told = (*prediction.lines(group), *prediction.costs(group), *ablation.lines(group), *block(group))
     _lines(console, (Text(line.text, _TONES[line.tone]) for line in told))
     if not group.speed:
         return

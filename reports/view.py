@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports import ablation, divergences, evidence, machine, prediction
+from reports import ablation, divergences, economy, evidence, machine, prediction
 from reports.groups import Group, groups, measures_speed
 from reports.lossless import Summary, block, summary
 from reports.plots import acceptance, speed, theory
+from reports.plots import prediction as predicted
 from reports.plots.canvas import Picture
 from reports.text import Line
 from reports.words import Decision, certificate, decide, notes, run_headline, trials
@@ -58,6 +59,9 @@ class Run:
     settings: tuple[Setting, ...]
     overview: tuple[Picture, ...]
     certificates: tuple[Picture, ...]
+    economies: tuple[economy.Economy, ...]
+    """Where an engine measured its costs alone: empty without."""
+    predictions: tuple[Picture, ...]
     notes: tuple[str, ...]
     lengths: tuple[int, ...]
     """Every draft length measured, for the overview table."""
@@ -133,6 +137,13 @@ def run_view(key: str, name: str, file: RunFile, verdict: RunVerdict, drawn: int
         settings=settings,
         overview=_kept(speed.decision(f"{key}-best", found[:drawn])),
         certificates=_kept(speed.certificate(f"{key}-aa", found[:drawn])),
+        economies=tuple(economy.economies(found)),
+        predictions=_kept(
+            *(
+                predicted.beside_measured(f"{key}-e{index}", each)
+                for index, each in enumerate(economy.economies(found[:drawn]))
+            )
+        ),
         notes=tuple(notes(verdict)),
         lengths=tuple(sorted({cell.draft_length for cell in verdict.cells})),
         engines=tuple(evidence.engines(file)),

@@ -75,9 +75,9 @@ def rows(axes: Axes, names: Sequence[str]) -> None:
 
 def legend(drawn: Canvas) -> None:
     """One entry per label, in reading order, below the axes, in as many columns as fit."""
-    handles, names = drawn.axes.get_legend_handles_labels()
-    first = {name: handle for handle, name in reversed(list(zip(handles, names, strict=True)))}
-    kept = list(dict.fromkeys(names))
+    found = [pair for axes in drawn.panels for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
+    first = {name: handle for handle, name in reversed(found)}
+    kept = list(dict.fromkeys(name for _, name in found))
     room = drawn.figure.get_figwidth() * 72 / FONT
     columns: list[list[str]] = []
     for depth in range(1, len(kept) + 1):

@@ -82,17 +82,30 @@ class Picture:
 class Canvas:
     """A figure being drawn, and its SVG once it is done."""
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, panels: int) -> None:
+        columns = min(panels, 2)
+        rows = -(-panels // columns)
         self.figure = Figure(figsize=(width / 72, height / 72))
-        self.axes: Axes = self.figure.subplots()
+        grid = self.figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        every: list[Axes] = [*grid.flat]
+        self.panels = every[:panels]
+        self.axes = self.panels[0]
+        for axes in every[1:]:
+            axes.patch.set_visible(False)  # the first one's is taken out of the document
+        for axes in every[panels:]:
+            axes.set_visible(False)
+            every[panels - 2].tick_params(labelbottom=True)  # nothing stands below it
         self.svg = ""
 
 
 @contextmanager
-def canvas(key: str, height: int, width: int = WIDTH) -> Iterator[Canvas]:
-    """One picture of `width` by `height` units; `svg` is there after the block."""
+def canvas(key: str, height: int, width: int = WIDTH, panels: int = 1) -> Iterator[Canvas]:
+    """One picture of `width` by `height` units; `svg` is there after the block.
+
+    panels: axes of one scale, in two columns; `axes` is the first one.
+    """
     with mpl.rc_context(_STYLE):
-        drawn = Canvas(width, height)
+        drawn = Canvas(width, height, panels)
         yield drawn
         out = io.StringIO()
         with warnings.catch_warnings():

@@ -10,6 +10,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from support.predictions import economy
 from support.runs import run_file
 from support.verdicts import ALL, HOSTILE, one_cell, slower
 
@@ -48,7 +49,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def page(name: str) -> Path:
         path = folder / f"{name}.html"
         if not path.exists():
-            verdicts = [one_cell(), slower()] if name == "two" else [ALL[name]()]
+            verdicts = [one_cell(), slower()] if name == "two" else [{**ALL, "economy": economy}[name]()]
             text = HOSTILE if name == "hostile" else "killed by signal 9"
             files = [(run_file(folder / f"{name}{i}.sqlite", v, text=text), v) for i, v in enumerate(verdicts)]
             path.write_text(render(files), "utf-8")
@@ -74,7 +75,7 @@ def visit(browser: webdriver.Chrome, pages: Callable[[str], Path]) -> Open:
     return visit
 
 
-VARIANTS = [*ALL, "two"]
+VARIANTS = [*ALL, "economy", "two"]
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -155,7 +156,7 @@ def test_the_system_theme_is_followed_and_can_be_overruled(visit: Open) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["troubled", "slower", "certified", "refuted"])
+@pytest.mark.parametrize("name", ["troubled", "slower", "certified", "refuted", "economy"])
 def test_text_stands_out_from_its_ground(visit: Open, name: str, scheme: str) -> None:
     """WCAG 2.2, 1.4.3: at least 4.5 : 1."""
     page = visit(name, scheme=scheme)
@@ -177,6 +178,21 @@ def test_text_stands_out_from_its_ground(visit: Open, name: str, scheme: str) ->
              .filter(([ratio]) => ratio < 4.5)"""
     )
     assert weak == []
+
+
+@pytest.mark.parametrize("media", ["screen", "print"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_line_where_drafting_stops_paying_is_heavy_ink(visit: Open, scheme: str, media: str) -> None:
+    page = visit("economy", scheme=scheme)
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media})
+    widths = page.execute_script(
+        """const ink = getComputedStyle(document.body).color;
+           return [['.stops-right', 'Right'], ['.stops-below', 'Bottom']].map(([name, side]) => {
+             const style = getComputedStyle(document.querySelector(name));
+             return [style[`border${side}Width`], style[`border${side}Color`] === ink]; })"""
+    )
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert widths == [["3px", True], ["3px", True]]
 
 
 def test_the_skip_link_comes_first_and_leads_to_the_result(visit: Open) -> None:
