@@ -97,10 +97,10 @@ class Economy:
         """Passes that are faster than their floor."""
         told: dict[str, list[str]] = {}
         for row in self.rows:
-            for each in row:
-                if each.below_floor:
-                    told.setdefault(each.below_floor, []).append(f"{batch(each.cell)} k = {each.cell.draft_length}")
-        return [f"{listed(where).capitalize()}: {why}." for why, where in told.items()]
+            for why in dict.fromkeys(each.below_floor for each in row if each.below_floor):
+                at = _lengths(row, [each for each in row if each.below_floor == why])
+                told.setdefault(why, []).append(f"{batch(row[0].cell)} at {at}")
+        return [f"{'; '.join(where).capitalize()}: {why}." for why, where in told.items()]
 
 
 def economies(groups: Sequence[Group]) -> list[Economy]:
@@ -149,9 +149,13 @@ def _part(here: Predicted | None, there: Predicted | None) -> bool:
 
 
 def _paying(row: Sequence[Predicted]) -> str:
-    def where(pays: bool) -> str:
-        return listed([f"k = {each.cell.draft_length}" for each in row if each.pays is pays])
+    yes, no = (_lengths(row, [each for each in row if each.pays is pays]) for pays in (True, False))
+    if not yes:
+        return f"drafting is not predicted to pay at {no}" if no else "nothing can be said"
+    return f"drafting is predicted to pay at {yes}" + (f", not at {no}" if no else "")
 
-    if not where(True):
-        return f"drafting is not predicted to pay at {where(False)}" if where(False) else "nothing can be said"
-    return f"drafting is predicted to pay at {where(True)}" + (f", not at {where(False)}" if where(False) else "")
+
+def _lengths(row: Sequence[Predicted], those: Sequence[Predicted]) -> str:
+    if 1 < len(those) == len(row):
+        return "every k"
+    return listed([f"k = {each.cell.draft_length}" for each in those])

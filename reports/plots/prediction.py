@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from reports.economy import Economy, Predicted
 from reports.groups import batch, sound
-from reports.plots.axes import band, legend, ratio_axis, synthetic_mark, whisker
+from reports.plots.axes import band, legend, ratio_axis, whisker
 from reports.plots.canvas import COLOUR, FONT, Picture, canvas
 from reports.text import count, ratio, span
 from results.verdicts import Speedup
@@ -58,6 +58,8 @@ def beside_measured(key: str, economy: Economy) -> Picture | None:
                       linestyle=(0, (1, 1.5)), marker="D", markersize=5, markerfacecolor=COLOUR["paper"], zorder=5,
                       label="predicted")  # fmt: skip
             axes.set_title(batch(row[0][0].cell), loc="left", fontsize=FONT, color=COLOUR["ink"])
+            if any(each.cell.synthetic for each, _ in row):
+                axes.set_title("SYNTHETIC", loc="right", fontsize=FONT, color=COLOUR["loss"], fontweight="bold")
             axes.grid(axis="x", visible=False)
         for number, axes in enumerate(drawn.panels):
             ratio_axis(axes, "y", [*points, *(min(max(end, low), high) for end in ends)])
@@ -67,7 +69,6 @@ def beside_measured(key: str, economy: Economy) -> Picture | None:
                 axes.set_xlabel("draft length k")
             if number % 2 == 0:
                 axes.set_ylabel("decode speed-up")
-        synthetic_mark(drawn, any(each.cell.synthetic for row in shown for each, _ in row))
         legend(drawn)
     return Picture(
         key=key,

@@ -76,7 +76,7 @@ def test_the_line_lies_between_neighbours_of_which_only_one_pays() -> None:
 def test_the_line_stands_in_words_too() -> None:
     (one,) = found(economy())
     assert one.sentences == [
-        "Batch 1: drafting is predicted to pay at k = 1, k = 2 and k = 6.",
+        "Batch 1: drafting is predicted to pay at every k.",
         "Batch 4: drafting is predicted to pay at k = 1 and k = 2, not at k = 6.",
         "Batch 16: drafting is predicted to pay at k = 1, not at k = 6.",
     ]
@@ -148,22 +148,31 @@ def test_waiting_is_said_where_it_counts(tmp_path: Path) -> None:
         ({}, []),
         ({"measured_over_floor": None}, []),
         ({"measured_over_floor": 1.0}, []),
-        ({"measured_over_floor": 0.8}, ["Batch 1 k = 2: below the floor of memory: the model fits the caches."]),
+        ({"measured_over_floor": 0.8}, ["Batch 1 at k = 2: below the floor of memory: the model fits the caches."]),
         ({"measured_over_floor": 0.8, "flops": None, "bandwidth": None},
-         ["Batch 1 k = 2: below the floor of memory: the model fits the caches."]),
+         ["Batch 1 at k = 2: below the floor of memory: the model fits the caches."]),
         ({"measured_over_floor": 0.8, "flops": 9e9},
-         ["Batch 1 k = 2: below the floor of arithmetic: the product that gave the peak was slower."]),
+         ["Batch 1 at k = 2: below the floor of arithmetic: the product that gave the peak was slower."]),
     ],
 )  # fmt: skip
 def test_a_pass_below_its_floor_is_explained(change: dict[str, Any], expected: list[str]) -> None:
     assert found(verdict([cell(2, prediction=replace(TOLD, **change))]))[0].notes == expected
 
 
+def test_passes_below_their_floor_are_named_together() -> None:
+    below = replace(TOLD, measured_over_floor=0.5)
+    cells = [cell(k, group=b, batch_size=b, prediction=below if k < b else TOLD) for b in (2, 4, 8) for k in (1, 2, 4)]
+    (note,) = found(verdict(cells))[0].notes
+    assert note.startswith(
+        "Batch 2 at k = 1; batch 4 at k = 1 and k = 2; batch 8 at every k: below the floor of memory"
+    )
+
+
 def test_the_report_explains_a_pass_below_its_floor(tmp_path: Path) -> None:
     run = verdict([cell(2, prediction=replace(TOLD, measured_over_floor=0.8)), cell(4, prediction=TOLD)])
     told = section(page(tmp_path, run)).replace("\u00a0", " ")
     assert told.count("below the floor") == 1
-    assert "<li>Batch 1 k = 2: below the floor of memory: the model fits the caches.</li>" in told
+    assert "<li>Batch 1 at k = 2: below the floor of memory: the model fits the caches.</li>" in told
 
 
 def drawn(*cells: CellVerdict) -> Any:
@@ -195,7 +204,10 @@ def test_the_picture_shows_ranked_and_timed_cells_only() -> None:
     assert drawn(predicted(4, 1, 1.9, speedup=None)) is None
     picture = drawn(predicted(4, 1, 1.9, status="invalid"), predicted(4, 2, 1.9, synthetic=True))
     assert picture.alternative.startswith("batch 2: k = 4 SYNTHETIC measured")
-    assert "SYNTHETIC</text>" in picture.svg
+    assert picture.svg.count("SYNTHETIC</text>") == 1
+    both = drawn(predicted(4, 1, 1.9), predicted(4, 2, 1.9, synthetic=True))
+    assert both.svg.count("SYNTHETIC</text>") == 1
+    assert both.svg.index("SYNTHETIC</text>") > both.svg.index("batch 2</text>")
 
 
 @pytest.mark.parametrize("batches", [1, 2, 3, 4, 7])

@@ -67,7 +67,7 @@ def test_the_terminal_tells_break_even_and_floor_in_a_line_each() -> None:
 
 def test_a_pass_below_its_floor_is_explained_in_the_terminal() -> None:
     told = costs(verdict([cell(2, prediction=replace(TOLD, measured_over_floor=0.9)), cell(4, prediction=TOLD)]))
-    assert told[2:] == ["Batch 1 k = 2: below the floor of memory: the model fits the caches."]
+    assert told[2:] == ["Batch 1 at k = 2: below the floor of memory: the model fits the caches."]
 
 
 def test_the_terminal_leaves_out_what_is_unknown() -> None:

@@ -1,0 +1,1 @@
+"""A gate's verdict where people and pipelines look: terminal, JUnit, step summary, annotations."""
