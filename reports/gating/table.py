@@ -31,8 +31,8 @@ def show(verdict: GateVerdict, console: Console) -> None:
             name = words.cell_name(finding.cell, finding.number)
             _print(console, Text(f"FAIL  {name}: {words.explained(finding)}", _STYLES["fail"]))
     for decision in _OPEN:
-        told = [finding for finding in verdict.findings if finding.decision == decision]
-        for why, same in words.alike(told):
+        undecided = [finding for finding in verdict.findings if finding.decision == decision]
+        for why, same in words.alike(undecided):
             where = [words.short_name(one.cell, keys, one.number) for one in same]
             line = f"{words.DECISIONS[decision]}  {same[0].criterion} at {words.some(where)}: {why}"
             _print(console, Text(line, _STYLES[decision]))

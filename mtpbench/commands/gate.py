@@ -1,0 +1,130 @@
+"""`mtpbench gate`: a run against its baselines, for CI."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtpbench.exits import CHECK_FAILED, OK, UNDECIDED
+from mtpbench.writing import present
+from results.errors import UsageError
+
+if TYPE_CHECKING:
+    from results.limits import GateVerdict, Limits
+
+# Inside the functions: `mtpbench --help` must not pay for numpy and rich.
+
+LIMITS = "Limits"
+LEVEL = "Error level"
+SHARE = "0.03 or 3%"
+
+
+def gate(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The run file that is gated.", show_default=False)],
+    baselines: Annotated[
+        list[Path],
+        typer.Option("--baseline", help="A run file to hold it against; repeat for several.", show_default=False),
+    ],
+    max_speedup_loss: Annotated[
+        str, typer.Option(help="The most of the speed-up that may be lost; `off`.", rich_help_panel=LIMITS)
+    ] = "3%",
+    min_speedup: Annotated[
+        str | None, typer.Option(help="The least speed-up, e.g. 1.5.", rich_help_panel=LIMITS)
+    ] = None,
+    max_slowdown: Annotated[
+        str | None,
+        typer.Option(
+            help="The most by which speculative TPOT may grow; `off`. Default 3% from 3 baselines on; where it is "
+            "given, fewer are inconclusive.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
+    max_acceptance_drop: Annotated[
+        str | None,
+        typer.Option(help="The most of the accepted share that may be lost, e.g. 0.02.", rich_help_panel=LIMITS),
+    ] = None,
+    require_equivalence: Annotated[
+        bool, typer.Option("--require-equivalence", help="Output must be the target's own.", rich_help_panel=LIMITS)
+    ] = False,
+    level: Annotated[
+        float,
+        typer.Option(
+            help="The most probable share of false fails, all looks and checks together.", rich_help_panel=LEVEL
+        ),
+    ] = 0.025,
+    looks: Annotated[
+        int, typer.Option(help="How often this run will be judged at most; say so before.", rich_help_panel=LEVEL)
+    ] = 1,
+    look: Annotated[int, typer.Option(help="Which of them this is.", rich_help_panel=LEVEL)] = 1,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="Compare in spite of other `hardware`, `settings` or `prompts`; repeat."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, schema 1.")] = False,
+) -> int:
+    """Gate a run against baselines, cell by cell: exit code 0 pass, 1 fail, 3 inconclusive.
+
+    A check fails only if its interval lies wholly beyond the limit and passes only if wholly inside.
+    """
+    from reports.gating.table import show
+    from results.comparable import KINDS
+
+    odd = [kind for kind in allow or () if kind not in KINDS]
+    if odd:
+        raise UsageError(f"--allow {odd[0]}: expected one of {', '.join(KINDS)}")
+    limits = _limits(max_speedup_loss, min_speedup, max_slowdown, max_acceptance_drop, require_equivalence)
+    verdict = _judge(file, baselines, limits, level, looks, look, allow or [])
+    present(verdict, as_json, show)
+    return {"pass": OK, "fail": CHECK_FAILED, "inconclusive": UNDECIDED}[verdict.decision]
+
+
+def _limits(loss: str, least: str | None, slowdown: str | None, drop: str | None, equivalence: bool) -> "Limits":
+    from results.limits import Limits
+
+    try:
+        return Limits(
+            speedup_loss=_share("--max-speedup-loss", loss),
+            min_speedup=None if least is None else _number("--min-speedup", least.removesuffix("x")),
+            slowdown=_share("--max-slowdown", slowdown or "3%"),
+            acceptance_drop=None if drop is None else _share("--max-acceptance-drop", drop),
+            equivalence=equivalence,
+            tpot_asked=slowdown is not None,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _share(flag: str, text: str) -> float | None:
+    """`3%`, `0.03`, `off`."""
+    if text == "off":
+        return None
+    return _number(flag, text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+
+
+def _number(flag: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UsageError(f"{flag} {text}: expected a number, such as {SHARE}") from error
+
+
+def _judge(
+    file: Path, baselines: list[Path], limits: "Limits", level: float, looks: int, look: int, allowed: list[str]
+) -> "GateVerdict":
+    from results.observed import observe
+    from results.regression import gate as gate_runs
+    from results.store import RunFile
+
+    with ExitStack() as stack:
+        now, *there = (observe(stack.enter_context(RunFile.open(path))) for path in (file, *baselines))
+    try:
+        return gate_runs(now, there, limits, level=level, looks=looks, look=look, allowed=allowed)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from error
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command(rich_help_panel="Decide")(gate)

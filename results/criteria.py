@@ -1,0 +1,173 @@
+"""The criteria of a gate that have intervals: what is asked of a cell, and what its interval answers."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from results import changes
+from results.changes import FEWEST_RUNS, Change
+from results.compare import CellKey
+from results.gate import Decision, Declared, rule
+from results.limits import Criterion, Finding, Limits
+from results.observed import Observed
+from results.settling import Settling, settling
+from results.verdicts import Interval
+
+Place = tuple[CellKey, int]
+"""Where a cell stands: its settings, and which of those with the same settings."""
+
+_NS_PER_MS = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One criterion at one cell, before the level is shared out."""
+
+    place: Place
+    criterion: Criterion
+    change: Change | None
+    """Larger is better."""
+    limit: float
+    """Of exp(change.effect)."""
+    baseline: float | None
+    now: float | None
+    baselines: int
+    answer: str = ""
+    """Why nothing can be told, whatever the interval: inconclusive."""
+    answer_runs: int | None = None
+    """Baseline runs that are missing."""
+
+
+def questions(place: Place, cell: Observed, there: Sequence[Observed], limits: Limits) -> Iterator[Question]:
+    """What is asked of a cell. there: of the baselines, as many as hold it."""
+    mean, now = _exp(*map(_mean, (one.speedup for one in there))), _exp(_mean(cell.speedup))
+    timed = any(one.speedup for one in there) or bool(cell.speedup)
+    if limits.speedup_loss is not None and timed:
+        launches = [cell.launches, *(one.launches for one in there)]
+        change = changes.change(cell.speedup, [one.speedup for one in there], launches)
+        yield Question(place, "speed-up", change, 1 - limits.speedup_loss, mean, now, len(there))
+    if limits.min_speedup is not None:
+        change = changes.alone(cell.speedup, cell.launches)
+        yield Question(place, "minimum speed-up", change, limits.min_speedup, None, now, len(there))
+    if limits.slowdown is not None and (timed or limits.tpot_asked):
+        yield _tpot(place, cell, there, limits.slowdown)
+    if limits.acceptance_drop is not None:
+        yield _acceptance(place, cell, there, limits.acceptance_drop)
+
+
+def _tpot(place: Place, cell: Observed, there: Sequence[Observed], slowdown: float) -> Question:
+    change = changes.change(cell.tpot, [one.tpot for one in there])
+    missing = FEWEST_RUNS - len(there)
+    why = f"give {FEWEST_RUNS} baseline runs or more, {missing} {'is' if missing == 1 else 'are'} missing: "
+    why += "how much a run differs from the next cannot be had within one"
+    before, now = _exp(*(_mean(one.tpot) for one in there)), _exp(_mean(cell.tpot))
+    return Question(
+        place,
+        "TPOT",
+        change.opposite() if change else None,
+        1 / (1 + slowdown),
+        before / _NS_PER_MS if before else None,
+        now / _NS_PER_MS if now else None,
+        len(there),
+        why if missing > 0 else "",
+        missing if missing > 0 else None,
+    )
+
+
+def _acceptance(place: Place, cell: Observed, there: Sequence[Observed], drop: float) -> Question:
+    change = changes.acceptance_change(cell.drafts, [one.drafts for one in there])
+    rates = [changes.rate(one.drafts) for one in there if one.drafts]
+    now = changes.rate(cell.drafts) if cell.drafts else None
+    hidden = "" if change else "the runtime does not reveal how many drafts it accepts"
+    mean = fmean(rates) if rates else None
+    return Question(place, "acceptance", change, math.exp(-drop), mean, now, len(there), hidden)
+
+
+def is_gated(question: Question, limits: Limits) -> bool:
+    """Whether it spends of the level: all do, but TPOT that nobody asked for with too few baselines."""
+    return question.criterion != "TPOT" or limits.tpot_asked or question.baselines >= FEWEST_RUNS
+
+
+def left_out(question: Question) -> Finding:
+    """The figures of what is not gated."""
+    return _finding(question, None, question.answer)
+
+
+def answer(question: Question, declared: Declared, look: int) -> Finding:
+    """What this look at it says."""
+    change, level = question.change, declared.spent(look)
+    if question.answer or change is None:
+        reason = question.answer or "nothing could be compared: no prompt has a figure in every run"
+        settles = None if question.answer_runs is None else Settling(None, question.answer_runs)
+        return _finding(question, "inconclusive", reason, level=level, settles=settles)
+    ruling = rule(change.effect, change.parts, question.limit, declared, look)
+    settles = None
+    if ruling.decision == "inconclusive":
+        settles = settling(change, math.log(question.limit), level)
+    reason = "" if change.prompts else f"{change.units} unit can be compared, at least 2 are needed for an interval"
+    return _finding(question, ruling.decision, reason, ruling.interval, level, settles)
+
+
+def _finding(
+    question: Question,
+    decision: Decision | None,
+    reason: str,
+    interval: Interval | None = None,
+    level: float | None = None,
+    settles: Settling | None = None,
+) -> Finding:
+    """On the scale that people read (`Finding.estimate`)."""
+    change = question.change
+    estimate = None if change is None else math.exp(change.effect)
+    ends: tuple[float, ...] = () if estimate is None else (estimate,)
+    ends += (question.limit,) + ((interval.low, interval.high) if interval else ())
+    match question.criterion:
+        case "TPOT":
+            ends = tuple(1 / end - 1 for end in ends)
+        case "acceptance":
+            ends = tuple(math.log(end) for end in ends)
+        case "speed-up":
+            ends = tuple(end - 1 for end in ends)
+        case _:
+            pass
+    first = 0 if estimate is None else 1
+    return Finding(
+        cell=question.place[0],
+        number=question.place[1],
+        criterion=question.criterion,
+        decision=decision,
+        reason=reason,
+        baseline=question.baseline,
+        now=question.now,
+        estimate=ends[0] if first else None,
+        interval=Interval(min(ends[first + 1 :]), max(ends[first + 1 :])) if interval else None,
+        limit=round(ends[first], 12),  # as it was asked for, not as exp and log leave it
+        level=level,
+        units=change.units if change else None,
+        basis=_basis(question) if change else "",
+        settling=settles,
+    )
+
+
+def _basis(question: Question) -> str:
+    change = question.change
+    assert change is not None
+    told = [] if question.criterion == "minimum speed-up" else ["paired by prompt" if change.paired else "unpaired"]
+    if question.criterion in ("speed-up", "TPOT"):
+        if change.runs:
+            told.append(f"knows how {question.baselines} baseline runs differ")
+        elif change.launches:
+            told.append("knows how launches differ")
+        else:
+            told.append("knows nothing of how runs differ")
+    return ", ".join(told)
+
+
+def _mean(values: Mapping[str, float]) -> float | None:
+    return fmean(values.values()) if values else None
+
+
+def _exp(*logs: float | None) -> float | None:
+    known = [log for log in logs if log is not None]
+    return math.exp(fmean(known)) if known else None

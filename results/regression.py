@@ -1,0 +1,147 @@
+"""A run against its baselines, cell by cell and limit by limit (METHOD section 6, `results.gate`).
+
+Paired speed-up and acceptance are held against limits from a single baseline on. What a further run of the same thing
+would add to them is in their intervals from three baselines on, and said to be missing before. Speculative TPOT, which
+no plain arm beside it corrects, is not gated before at all.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+
+from results.comparable import Difference, compared, refuse, same_prompts
+from results.compare import CellKey
+from results.criteria import Place, answer, is_gated, left_out, questions
+from results.errors import UsageError
+from results.gate import Decision, Declared, together
+from results.limits import Finding, GateVerdict, Limits
+from results.observed import Observed, Run
+from results.verdicts import CellVerdict
+
+_COUNTS = ("ok", "unverified")
+"""Statuses of a baseline whose figures are held against a run."""
+
+
+def gate(
+    now: Run,
+    baselines: Sequence[Run],
+    limits: Limits,
+    *,
+    level: float = 0.025,
+    looks: int = 1,
+    look: int = 1,
+    allowed: Sequence[str] = (),
+) -> GateVerdict:
+    """Judge a run, at one of the declared looks.
+
+    level: over all looks and findings together; allowed: kinds of difference (`comparable.KINDS`) that are accepted.
+    Raises UsageError where the runs may not be compared or have nothing to compare, ValueError for an odd level.
+    """
+    told: dict[str, None] = {}
+    here = _places(now)
+    there = [_places(run) for run in baselines]
+    for run, places in zip(baselines, there, strict=True):
+        name = str(run.verdict.run.get("file", "the baseline"))
+        found = [*compared(run, now), *_prompts(here, places)]
+        refuse(found, allowed, name)
+        told |= dict.fromkeys(f"{name}: {one.text}" if len(baselines) > 1 else one.text for one in found)
+    expected = _expected(there)
+    if not expected:
+        raise UsageError("no baseline holds a cell that is ok: there is nothing to hold this run against")
+    findings = _facts(here, expected, limits)
+    every = [
+        question
+        for place, cells in expected.items()
+        if (cell := here.get(place)) and cell.verdict.status in _COUNTS and not cell.verdict.not_lossless
+        for question in questions(place, cell, cells, limits)
+    ]
+    asked = [question for question in every if is_gated(question, limits)]
+    declared = Declared(level, looks, max(1, len(asked)))
+    declared.spent(look)
+    findings += [answer(q, declared, look) if is_gated(q, limits) else left_out(q) for q in every]
+    order = {place: i for i, place in enumerate([*expected, *here])}
+    findings.sort(key=lambda finding: order[finding.cell, finding.number])
+    return GateVerdict(
+        file=str(now.verdict.run.get("file", "")),
+        baselines=tuple(str(run.verdict.run.get("file", "")) for run in baselines),
+        decision=together(finding.decision for finding in findings if finding.decision),
+        level=level,
+        looks=looks,
+        look=look,
+        gated=len(asked),
+        findings=tuple(findings),
+        new=tuple(key for key, number in here if (key, number) not in expected),
+        notes=tuple(told),
+    )
+
+
+def key_of(cell: CellVerdict) -> CellKey:
+    """What makes it the same cell in another run."""
+    return CellKey(*(getattr(cell, field.name) for field in fields(CellKey)))
+
+
+def _places(run: Run) -> dict[Place, Observed]:
+    seen: Counter[CellKey] = Counter()
+    found = {}
+    for cell in run.cells:
+        key = key_of(cell.verdict)
+        found[key, seen[key]] = cell
+        seen[key] += 1
+    return found
+
+
+def _prompts(here: dict[Place, Observed], there: dict[Place, Observed]) -> Iterator[Difference]:
+    both = [place for place in there if place in here]
+    other = sum(not same_prompts(here[place], there[place]) for place in both)
+    if other:
+        yield Difference("prompts", f"{other} of {len(both)} cells have less than half of their prompts in common")
+
+
+def _expected(there: Sequence[dict[Place, Observed]]) -> dict[Place, list[Observed]]:
+    """What the baselines hold and may be relied on: of each cell those of the best status that any of them has."""
+    found: dict[Place, list[Observed]] = defaultdict(list)
+    for places in there:
+        for place, cell in places.items():
+            if cell.verdict.status in _COUNTS and not cell.verdict.not_lossless:
+                found[place].append(cell)
+    best = {place: min(_COUNTS.index(c.verdict.status) for c in cells) for place, cells in found.items()}
+    return {
+        place: [c for c in cells if _COUNTS.index(c.verdict.status) == best[place]] for place, cells in found.items()
+    }
+
+
+def _facts(here: dict[Place, Observed], expected: dict[Place, list[Observed]], limits: Limits) -> list[Finding]:
+    """What needs no interval: is the cell there and sound, and is its output the target's own?"""
+    found = []
+    for (key, number), baselines in expected.items():
+        cell = here.get((key, number))
+        decision, reason = _status(cell.verdict if cell else None, baselines[0].verdict)
+        found.append(Finding(key, number, "status", decision, reason))
+    for (key, number), cell in here.items() if limits.equivalence else ():
+        if cell.verdict.status != "skipped":
+            found.append(Finding(key, number, "equivalence", *_equivalence(cell.verdict)))
+    return found
+
+
+def _status(now: CellVerdict | None, baseline: CellVerdict) -> tuple[Decision, str]:
+    if now is None:
+        return "fail", f"{baseline.status} in the baseline, missing now"
+    if now.not_lossless:
+        return "fail", f"its output is {now.output.upper()}, not the target's own: no speed-up of it counts"
+    why = f": {now.reason}" if now.reason else ""
+    if now.status in (baseline.status, "ok"):
+        return "pass", now.status + why
+    return ("inconclusive" if now.status == "unverified" else "fail"), (
+        f"{baseline.status} in the baseline, {now.status} now{why}"
+    )
+
+
+def _equivalence(cell: CellVerdict) -> tuple[Decision, str]:
+    found = cell.equivalence or cell.sampling
+    if found is None:
+        return "inconclusive", "untested: nothing was compared"
+    alike = found.verdict == "text-only" and cell.equivalence is not None and not cell.equivalence.unclassified
+    reason = f"{found.verdict}: {found.reason}" if found.reason else found.verdict
+    if cell.not_lossless:
+        return "fail", reason
+    return ("pass" if alike or found.verdict not in ("untested", "text-only") else "inconclusive"), reason

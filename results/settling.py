@@ -1,0 +1,74 @@
+"""How many further prompts or baseline runs would settle an undecided gate, if its estimate stayed where it is."""
+
+from dataclasses import dataclass
+
+from results.changes import Change
+from results.intervals import Part, half_width, t_quantile
+
+MOST_UNITS = 100_000
+"""More units than this nobody measures: the truth is then as good as at the limit."""
+MOST_RUNS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """What would probably decide. None of both: no number would."""
+
+    prompts: int | None
+    """Further units that FILE and the baselines need."""
+    runs: int | None
+    """Further baseline runs."""
+
+
+def settling(change: Change, limit: float, level: float) -> Settling:
+    """The fewest further units alone; else the fewest runs alone; else both; else nothing.
+
+    limit: on the scale of `change.effect`; level: as spent on either side. Solves reach < |effect - limit|, where the
+    variance of units falls as 1 / units, that of runs as (1 + 1 / runs), and degrees of freedom grow with both.
+    """
+    distance = abs(change.effect - limit)
+    if not change.prompts:
+        return Settling(max(1, 2 - change.units), None)
+
+    def settles(units: int, runs: int) -> bool:
+        return _reach(change, units, runs, level) < distance
+
+    at = 0 if change.runs is None else round(change.runs.df) + 1
+    if (units := _units(change, at, level, distance)) is not None:
+        return Settling(units, None)
+    if change.runs is None:
+        return Settling(None, None)
+    further = range(1, MOST_RUNS)
+    if (more := next((r for r in further if settles(change.units, at + r)), None)) is not None:
+        return Settling(None, more)
+    both = next((r for r in further if settles(change.units + MOST_UNITS, at + r)), None)
+    return Settling(None, None) if both is None else Settling(_units(change, at + both, level, distance), both)
+
+
+def _units(change: Change, runs: int, level: float, distance: float) -> int | None:
+    """The fewest further units that bring the reach below the distance."""
+    low, high = 0, 1
+    while _reach(change, change.units + high, runs, level) >= distance:
+        low, high = high, 2 * high
+        if high > MOST_UNITS:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _reach(change, change.units + middle, runs, level) < distance:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _reach(change: Change, units: int, runs: int, level: float) -> float:
+    """Half-width of the interval with so many units and baseline runs."""
+    more = units - change.units
+    parts = [Part(p.variance * change.units / units, p.df + more) for p in change.prompts]
+    if change.runs is None:
+        parts += change.launches
+    else:
+        had = change.runs.df + 1
+        parts.append(Part(change.runs.variance * (1 + 1 / runs) / (1 + 1 / had), runs - 1))
+    confidence = 1 - 2 * level
+    return half_width(parts, [t_quantile(part.df, confidence) for part in parts], confidence)
