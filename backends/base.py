@@ -180,6 +180,13 @@ class Backend(ABC):
         """
         return None
 
+    def refused_lengths(self, lengths: Sequence[int], options: Mapping[str, Json]) -> Mapping[int, str]:
+        """{draft length: why these options leave nothing of it to measure}; asked, and bound, as `draft_lengths` is.
+
+        Raises results.errors.UsageError for an option that is wrong at any draft length.
+        """
+        return {}
+
     @abstractmethod
     def open(self, pair: Pair, engine: EngineConfig) -> AbstractContextManager[Session]:
         """Load the models, or start or attach the server; everything is released on leaving the block.

@@ -25,6 +25,8 @@ class Candidate:
     """The only draft lengths that the pair's files allow here; None: any."""
     unfit: Mapping[str, str] = field(default_factory=dict)
     """Draft method -> why this pair's drafter cannot draft so: as far as its files are here."""
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Draft length -> why the backend's options leave nothing of it to measure."""
 
 
 def candidates(sweep: Sweep) -> Iterator[Candidate]:
@@ -32,11 +34,13 @@ def candidates(sweep: Sweep) -> Iterator[Candidate]:
     for name in sweep.backends:
         backend = discover.load(name)
         able, options = backend.capabilities, sweep.backend.get(name, {})
+        refused = backend.refused_lengths(sweep.of(name).draft_lengths, options)
         for text in sweep.pairs:
             pair, misfit = fitting(text, able.formats)
             if misfit is None:
                 lengths = backend.draft_lengths(pair, options)
-                yield Candidate(name, able, pair, draft_lengths=lengths, unfit=_unfit(pair, able, sweep.methods))
+                unfit = _unfit(pair, able, sweep.methods)
+                yield Candidate(name, able, pair, draft_lengths=lengths, unfit=unfit, refused=refused)
             else:
                 yield Candidate(name, able, pair, misfit=f"{name} cannot load it: {misfit}")
 

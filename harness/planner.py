@@ -176,6 +176,8 @@ def _no_drafter(draft: Draft, candidate: Candidate) -> str | None:
     name, fixed = candidate.pair.name, candidate.draft_lengths
     if draft.method in candidate.unfit:
         return candidate.unfit[draft.method]
+    if draft.length in candidate.refused:
+        return candidate.refused[draft.length]
     if fixed == ():
         return f"{name} holds no drafter for {candidate.backend}"
     if fixed and draft.length not in fixed:

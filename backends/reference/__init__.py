@@ -5,13 +5,14 @@ the rules of acceptance in `verdict`, how steps are executed in `paths`. These m
 imported once an engine opens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 
 from backends import fit, transformers
 from backends.base import Availability, Backend, Capabilities, Session
-from results.records import EngineConfig, Pair
+from results.records import EngineConfig, Json, Pair
 
 NOTES = (
     "the drafter sees no rejected draft's keys and values; Transformers' does: -o reference.rejected_kv=visible",
@@ -41,6 +42,14 @@ class Adapter(Backend):
     def probe(self) -> Availability:
         """Whatever Transformers needs, the same modules being used."""
         return transformers.Adapter().probe()
+
+    def refused_lengths(self, lengths: Sequence[int], options: Mapping[str, Json]) -> Mapping[int, str]:
+        """Those that cannot give the acceptance which is forced."""
+        if find_spec("yaml") is None:  # then the engine runs under another interpreter, which will say so
+            return {}
+        from backends.reference import synthetic
+
+        return synthetic.beyond_reach(options, lengths)
 
     @contextmanager
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:

@@ -117,7 +117,7 @@ def decode(running: Running, prompts: Sequence[tuple[int, ...]], order: Order) -
     waiting = deque(range(len(prompts)))
     places: list[Row | None] = [None] * running.rows.size
     finished: list[Row] = []
-    draws = running.generator(order.seed)
+    draws = running.generator(order.seed, prompts)
     try:
         while waiting or any(places):
             free = [place for place, row in enumerate(places) if row is None]

@@ -1,7 +1,9 @@
 """A loaded pair, and batches running on it: buffers, steps, and how they are executed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 
 import torch
 
@@ -61,12 +63,17 @@ class Running:
             self._draft = paths.executed(steps.drafting(rows, drafter, rule), f"draft_{name}", path)
         self._graphs: _Steps | None = None
 
-    def generator(self, seed: int | None) -> torch.Generator | None:
-        """Where this batch's random numbers come from; None where it needs none."""
+    def generator(self, seed: int | None, prompts: Sequence[tuple[int, ...]] = ()) -> torch.Generator | None:
+        """Where this batch's random numbers come from; None where it needs none.
+
+        Greedy decoding with forced acceptance has no seed, and is to give the same every time: it rolls by its prompts.
+        """
         if not self._rolls:
             return None
         generator = torch.Generator(self.rows.lengths.device)
-        if seed is None:
+        if seed is None and self.rule.greedy:
+            generator.manual_seed(int.from_bytes(sha256(repr([*prompts]).encode()).digest()[:7], "big"))
+        elif seed is None:
             generator.seed()
         else:
             generator.manual_seed(seed)

@@ -6,14 +6,19 @@ whole drafts up to AL and one more with the fraction's probability, which spread
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
+from backends.options import Options
 from results.errors import UsageError
+from results.records import Json
+
+OPTIONS = ("acceptance", "acceptance_length", "acceptance_file")
+"""Ways to say one thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,52 @@ def conditional_rate(length: float, k: int) -> float:
         else:
             high = middle
     return high
+
+
+# ------------------------------------------------------------------------------------------------------ options
+
+
+def asked(given: Mapping[str, Json]) -> Acceptance | None:
+    """What is forced, by whichever option says so; the engine's other options are left unread. Raises UsageError."""
+    options = Options("reference", {name: given[name] for name in OPTIONS if name in given}, OPTIONS)
+    said = [name for name in OPTIONS if name in options]
+    if len(said) > 1:
+        raise UsageError(f"reference.{said[0]} and reference.{said[1]} say the same thing twice: give one of them")
+    if "acceptance_file" in options:
+        return read(options.text("acceptance_file") or "")
+    if "acceptance_length" in options:
+        length = given["acceptance_length"]
+        if not _is_number(length) or length < 1:
+            raise options.wrong("acceptance_length", "tokens per round, at least 1")
+        return Length(float(length))
+    return _rates(options, given["acceptance"]) if "acceptance" in options else None
+
+
+def beyond_reach(given: Mapping[str, Json], lengths: Iterable[int]) -> dict[int, str]:
+    """Draft length -> why the acceptance that is asked for cannot be had there. Raises UsageError for what is none."""
+    acceptance = asked(given)
+    found: dict[int, str] = {}
+    if acceptance is None:
+        return found
+    for k in lengths:
+        try:
+            acceptance.of(k)
+        except UsageError as error:
+            found[k] = str(error)
+    return found
+
+
+def _rates(options: Options, value: Json) -> Rates:
+    """A rate for every draft, or a list with one for each position."""
+    rates = value if isinstance(value, list) else [value]
+    numbers = [float(rate) for rate in rates if _is_number(rate) and 0 <= rate <= 1]
+    if not rates or len(numbers) != len(rates):
+        raise options.wrong("acceptance", "a rate in 0..1, or a list of them, one per draft position")
+    return Rates(tuple(numbers))
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 # -------------------------------------------------------------------------------------------------------- files
@@ -140,6 +191,6 @@ def _curves(content: object, name: str, path: tuple[str, ...]) -> Iterator[tuple
 
 
 def _number(value: object, name: str, key: str, holds: Callable[[float], bool]) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and holds(value):
+    if _is_number(value) and holds(value):
         return float(value)
     raise UsageError(f"{name}: {key}: expected an acceptance length of at least 1, or a rate in 0..1, not {value!r}")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.reference import settings
+from backends.reference import Adapter, settings
 from backends.reference.synthetic import conditional_rate
 from mtpbench.cli import run
 from results.errors import UsageError
@@ -144,20 +144,45 @@ def test_a_curve_that_is_not_there_and_a_file_that_is_not_there(tmp_path: Path) 
         forced(1, acceptance_file=str(tmp_path / "nowhere.yaml"))
 
 
+def test_only_draft_lengths_that_cannot_reach_it_are_refused() -> None:
+    able = Adapter()
+    assert able.refused_lengths([1, 2, 3], {"path": "eager"}) == {}
+    assert able.refused_lengths([1, 2, 3], {"acceptance": 0.9}) == {}
+    refused = able.refused_lengths([1, 2, 3], {"acceptance_length": 2.5})
+    assert refused == {1: "acceptance length 2.5 cannot be had at k = 1: a round gives 1 to 2 tokens"}
+    with pytest.raises(UsageError, match="expected tokens per round"):
+        able.refused_lengths([1], {"acceptance_length": 0})
+
+
+ASKED = ["run", "-b", "reference", "-m", "demo", "-p", "40", "-n", "64", "--prompts", "4", "--no-report",
+         "-o", "reference.acceptance_length=2.5", "--ignore-eos", "--repeats", "1",
+         "--device", "cpu", "--threads", "1", "--dtype", "float32"]  # fmt: skip
+BEYOND = "acceptance length 2.5 cannot be had at k = 1: a round gives 1 to 2 tokens"
+
+
 @pytest.mark.model
-def test_a_run_reaches_the_asked_length_and_one_beyond_reach_is_told_before_anything_is_measured(
+def test_a_length_that_no_cell_can_reach_is_told_before_anything_is_launched(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run.sqlite"
-    asked = ["run", "-b", "reference", "-m", "random:tiny-E2B", "-p", "40", "-n", "96", "--prompts", "4", "--no-report"]
-    asked += ["-o", "reference.acceptance_length=2.5", "--ignore-eos", "--repeats", "1", "--device", "cpu"]
-    assert run([*asked, "-k", "1,3", "--out", str(out)]) == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last == "mtpbench: acceptance length 2.5 cannot be had at k = 1: a round gives 1 to 2 tokens"
+    assert run([*ASKED, "-k", "1", "--out", str(out)]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"mtpbench: nothing can be measured: {BEYOND}"
     assert not out.exists()
-    assert run([*asked, "-k", "3", "--out", str(out)]) == 0
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_run_reaches_the_asked_length_puts_aside_cells_that_cannot_and_rolls_alike_in_both_passes(
+    tmp_path: Path, batch: int
+) -> None:
+    """Three rows at a time for four prompts: a row joins while others decode."""
+    out = tmp_path / "run.sqlite"
+    assert run([*ASKED, "-k", "1,3", "-B", str(batch), "--out", str(out)]) == 0
     with RunFile.open(out) as file:
-        (cell,) = judge(file).cells
+        verdict = judge(file)
+    short, cell = verdict.cells
+    assert (short.status, short.reason) == ("skipped", BEYOND)
     assert cell.synthetic and cell.acceptance is not None
     assert cell.acceptance.length == pytest.approx(2.5, abs=0.5)
-    assert cell.acceptance.rounds > 100
+    assert cell.acceptance.rounds > 30
+    assert not [warning for warning in verdict.warnings if "headline and instrumented" in warning]
