@@ -63,17 +63,21 @@ def alone(values: Mapping[str, float], launches: Part | None) -> Change | None:
 def change(
     now: Mapping[str, float], baselines: Sequence[Mapping[str, float]], launches: Sequence[Part | None] = ()
 ) -> Change | None:
-    """Of logs by unit. launches: of each run's mean, now first; None without a unit in some run."""
+    """Of logs by unit; None without a unit in some run.
+
+    launches: what they add to the variance of each run's mean, now first; counted only where every run knows.
+    """
     if not now or not baselines or not all(baselines):
         return None
     shared = [unit for unit in now if all(unit in one for one in baselines)]
     smaller = min(len(now), *(len(one) for one in baselines))
     paired = len(shared) >= 2 and 2 * len(shared) >= smaller
+    known = [part for part in launches if part is not None]
     own = tuple(
-        part._replace(variance=part.variance / (len(baselines) ** 2 if i else 1))
-        for i, part in enumerate(launches)
-        if part is not None
+        part._replace(variance=part.variance / (len(baselines) ** 2 if i else 1)) for i, part in enumerate(known)
     )
+    if len(known) < 1 + len(baselines):  # a run with a single launch does not know how far launches move it
+        own = ()
     if paired:
         layout = np.array([[one[unit] for one in baselines] for unit in shared])
         d = np.array([now[unit] for unit in shared]) - layout.mean(axis=1)

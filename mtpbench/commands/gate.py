@@ -1,13 +1,16 @@
 """`mtpbench gate`: a run against its baselines, for CI."""
 
+import os
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtpbench.exits import CHECK_FAILED, OK, UNDECIDED
-from mtpbench.writing import present
+from mtpbench import gate_outputs
+from mtpbench.commands import options as o
+from mtpbench.exits import CHECK_FAILED, INTERRUPTED, OK, UNDECIDED
 from results.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 LIMITS = "Limits"
 LEVEL = "Error level"
+OUTPUT = "Output"
 SHARE = "0.03 or 3%"
 
 
@@ -58,25 +62,59 @@ def gate(
         int, typer.Option(help="How often this run will be judged at most; say so before.", rich_help_panel=LEVEL)
     ] = 1,
     look: Annotated[int, typer.Option(help="Which of them this is.", rich_help_panel=LEVEL)] = 1,
+    extend: Annotated[
+        bool,
+        typer.Option(
+            "--extend",
+            help="While inconclusive, measure as much again as the first look saw, and take the next look. Only on the "
+            "machine the run was measured on.",
+            rich_help_panel=LEVEL,
+        ),
+    ] = False,
     allow: Annotated[
         list[str] | None,
         typer.Option(help="Compare in spite of other `hardware`, `settings` or `prompts`; repeat."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, schema 1.")] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.", rich_help_panel=OUTPUT)] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a Markdown summary here; default: append to $GITHUB_STEP_SUMMARY, where that is set.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    annotations: Annotated[
+        bool | None,
+        typer.Option(
+            "--annotations/--no-annotations",
+            help="Print ::error and ::warning lines; default: where $GITHUB_ACTIONS is set.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    trust_remote_code: o.TrustRemoteCode = False,
 ) -> int:
     """Gate a run against baselines, cell by cell: exit code 0 pass, 1 fail, 3 inconclusive.
 
-    A check fails only if its interval lies wholly beyond the limit and passes only if wholly inside.
+    A check fails only if its interval lies wholly beyond the limit and passes only if wholly inside; in between it is
+    inconclusive, and says what would settle it.
     """
-    from reports.gating.table import show
     from results.comparable import KINDS
 
     odd = [kind for kind in allow or () if kind not in KINDS]
     if odd:
         raise UsageError(f"--allow {odd[0]}: expected one of {', '.join(KINDS)}")
     limits = _limits(max_speedup_loss, min_speedup, max_slowdown, max_acceptance_drop, require_equivalence)
+    if extend and look >= looks:
+        raise UsageError(f"--extend takes further looks: declare them, e.g. --looks {look + 2}")
     verdict = _judge(file, baselines, limits, level, looks, look, allow or [])
-    present(verdict, as_json, show)
+    while extend and verdict.decision == "inconclusive" and verdict.look < looks:
+        if not _extended(file, verdict, trust_remote_code):
+            return INTERRUPTED
+        verdict = _judge(file, baselines, limits, level, looks, verdict.look + 1, allow or [])
+    gate_outputs.write(verdict, junit, summary)
+    annotated = bool(os.environ.get("GITHUB_ACTIONS")) if annotations is None else annotations
+    gate_outputs.show(verdict, as_json, annotated)
     return {"pass": OK, "fail": CHECK_FAILED, "inconclusive": UNDECIDED}[verdict.decision]
 
 
@@ -123,6 +161,21 @@ def _judge(
         return gate_runs(now, there, limits, level=level, looks=looks, look=look, allowed=allowed)
     except ValueError as error:
         raise UsageError(f"--{error}") from error
+
+
+def _extended(file: Path, verdict: "GateVerdict", trust_remote_code: bool) -> bool:
+    """Measure for the next look; False where that was interrupted."""
+    from harness.extending import extend
+    from reports.gating.words import headline
+    from reports.progress import Progress
+    from reports.terminal import console
+
+    print(f"look {verdict.look} of {verdict.looks}: {headline(verdict)}; measuring more", file=sys.stderr)
+    with Progress(console(stderr=True)) as progress:
+        measured = extend(file, verdict.look, progress, trust_remote_code=trust_remote_code)
+    if measured.state == "interrupted":
+        print(f"interrupted; go on with: mtpbench gate {file} … --look {verdict.look + 1}", file=sys.stderr)
+    return measured.state != "interrupted"
 
 
 def register(app: typer.Typer) -> None:
