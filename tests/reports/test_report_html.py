@@ -28,7 +28,7 @@ from support.verdicts import (
     verified,
 )
 
-from reports.html import render
+from reports.html import render, shares
 from results.verdicts import RunVerdict
 
 VOID = {"meta", "link", "br", "input", "img", "hr"}
@@ -74,6 +74,7 @@ class Outline(HTMLParser):
 
 def page(tmp_path: Path, *runs: RunVerdict, failures: int = 1, text: str = "killed by signal 9") -> str:
     files = []
+    tmp_path.mkdir(exist_ok=True)
     for number, run in enumerate(runs):
         files.append((run_file(tmp_path / f"run-{number}.sqlite", run, failures=failures, text=text), run))
     try:
@@ -207,6 +208,23 @@ def test_many_settings_are_all_tabled_and_only_some_drawn(tmp_path: Path) -> Non
     assert "Pictures show the first 12 of 30 settings; the tables hold all of them." in outline.words
     assert "93-token prompts" in outline.words
     assert len(outline.words) < 60_000
+
+
+def test_many_runs_share_the_pictures_that_one_may_have(tmp_path: Path) -> None:
+    html = page(tmp_path, *(one_cell() for _ in range(8)))
+    alone = page(tmp_path / "alone", one_cell()).count("<svg")
+    assert html.count("<svg") == 6 * alone
+    assert Outline(html).words.count("No pictures: the report holds too many runs.") == 2 * 2, "speed and categories"
+    assert html.count("-speed-table") == 2 * 8, "the tables hold everything"
+
+
+@pytest.mark.parametrize(
+    ("groups", "drawn"),
+    [([30], [12]), ([1, 9], [1, 9]), ([1, 30], [1, 11]), ([5, 5, 5], [4, 4, 4]), ([2] * 20, [1] * 6 + [0] * 14),
+     ([0, 1], [0, 1]), ([0], [0])],
+)  # fmt: skip
+def test_no_run_draws_two_groups_before_all_draw_one(groups: list[int], drawn: list[int]) -> None:
+    assert shares(groups) == drawn
 
 
 def test_the_certificate_is_on_the_first_screen(tmp_path: Path) -> None:
