@@ -8,7 +8,7 @@ from statistics import fmean
 from results import changes
 from results.changes import FEWEST_RUNS, Change
 from results.compare import CellKey
-from results.gate import Decision, Declared, rule
+from results.gate import Decision, Declared, Ruling, rule
 from results.limits import Criterion, Finding, Limits
 from results.observed import Observed
 from results.settling import Settling, settling
@@ -94,19 +94,26 @@ def left_out(question: Question) -> Finding:
     return _finding(question, None, question.answer)
 
 
-def answer(question: Question, declared: Declared, look: int) -> Finding:
+def decide(question: Question, declared: Declared, look: int) -> Ruling:
     """What this look at it says."""
-    change, level = question.change, declared.spent(look)
-    if question.answer or change is None:
-        reason = question.answer or "nothing could be compared: no prompt has a figure in every run"
-        settles = None if question.answer_runs is None else Settling(None, question.answer_runs)
-        return _finding(question, "inconclusive", reason, level=level, settles=settles)
-    ruling = rule(change.effect, change.parts, question.limit, declared, look)
-    settles = None
-    if ruling.decision == "inconclusive":
-        settles = settling(change, math.log(question.limit), level)
-    reason = "" if change.prompts else f"{change.units} unit can be compared, at least 2 are needed for an interval"
-    return _finding(question, ruling.decision, reason, ruling.interval, level, settles)
+    if question.answer or question.change is None:
+        return Ruling("inconclusive", None, declared.spent(look))
+    return rule(question.change.effect, question.change.parts, question.limit, declared, look)
+
+
+def answer(question: Question, declared: Declared, look: int) -> Finding:
+    """The same with its figures, its reason, and what would settle it."""
+    change, ruling = question.change, decide(question, declared, look)
+    settles, reason = None, question.answer
+    if change is None:
+        reason = reason or "nothing could be compared: no prompt has a figure in every run"
+    elif not reason and not change.prompts:
+        reason = f"{change.units} unit can be compared, at least 2 are needed for an interval"
+    if question.answer_runs is not None:
+        settles = Settling(None, question.answer_runs)
+    elif change is not None and ruling.decision == "inconclusive":
+        settles = settling(change, math.log(question.limit), ruling.level)
+    return _finding(question, ruling.decision, reason, ruling.interval, ruling.level, settles)
 
 
 def _finding(

@@ -1,5 +1,6 @@
 """How many further prompts or baseline runs would settle an undecided gate, if its estimate stayed where it is."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from results.changes import Change
@@ -31,33 +32,28 @@ def settling(change: Change, limit: float, level: float) -> Settling:
         return Settling(max(1, 2 - change.units), None)
 
     def settles(units: int, runs: int) -> bool:
-        return _reach(change, units, runs, level) < distance
+        return _reach(change, change.units + units, runs, level) < distance
 
     at = 0 if change.runs is None else round(change.runs.df) + 1
-    if (units := _units(change, at, level, distance)) is not None:
+    if units := _fewest(lambda more: settles(more, at), MOST_UNITS):
         return Settling(units, None)
     if change.runs is None:
         return Settling(None, None)
-    further = range(1, MOST_RUNS)
-    if (more := next((r for r in further if settles(change.units, at + r)), None)) is not None:
-        return Settling(None, more)
-    both = next((r for r in further if settles(change.units + MOST_UNITS, at + r)), None)
-    return Settling(None, None) if both is None else Settling(_units(change, at + both, level, distance), both)
+    if runs := _fewest(lambda more: settles(0, at + more), MOST_RUNS):
+        return Settling(None, runs)
+    if runs := _fewest(lambda more: settles(MOST_UNITS, at + more), MOST_RUNS):
+        return Settling(_fewest(lambda more: settles(more, at + runs), MOST_UNITS), runs)
+    return Settling(None, None)
 
 
-def _units(change: Change, runs: int, level: float, distance: float) -> int | None:
-    """The fewest further units that bring the reach below the distance."""
-    low, high = 0, 1
-    while _reach(change, change.units + high, runs, level) >= distance:
-        low, high = high, 2 * high
-        if high > MOST_UNITS:
-            return None
+def _fewest(enough: Callable[[int], bool], most: int) -> int | None:
+    """The smallest number from 1 to `most` that is enough, where all larger ones are too; None where none is."""
+    if not enough(most):
+        return None
+    low, high = 0, most
     while high - low > 1:
         middle = (low + high) // 2
-        if _reach(change, change.units + middle, runs, level) < distance:
-            high = middle
-        else:
-            low = middle
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 

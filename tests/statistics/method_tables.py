@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.statistics import study_choices as choices
 from tests.statistics import study_gate as gates
+from tests.statistics import study_regression as regressions
 from tests.statistics.designs import BAND, DESIGNS
 from tests.statistics.study_intervals import figures
 
@@ -93,12 +94,29 @@ def gate_table() -> str:
     return table(head, rows)
 
 
+def regression_table() -> str:
+    """What `mtpbench gate` says to slow-downs of known size."""
+    rows = []
+    for design in regressions.GATES:
+        found = [regressions.rates(design, slowdown) for slowdown in regressions.SLOWDOWNS]
+        for field in ("passed", "failed", "inconclusive"):
+            figures = [percent(getattr(rates, field)) for rates in found]
+            if field == "failed":
+                figures = [
+                    f"**{text}**" if regressions.too_many(rates, slowdown) else text
+                    for text, rates, slowdown in zip(figures, found, regressions.SLOWDOWNS, strict=True)
+                ]
+            rows.append((f"{design.name}: {field}", *figures))
+    return table(("gate", *(f"{slowdown:.0%} slower" for slowdown in regressions.SLOWDOWNS)), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "coverage": coverage_table,
     "best": best_table,
     "stop": stop_table,
     "order": order_table,
     "gate": gate_table,
+    "regression": regression_table,
 }
 
 
