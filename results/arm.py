@@ -116,11 +116,11 @@ class Arm:
 
     def _visits(self, phase: Phase) -> list[Visit]:
         t, index = self.evidence.trials, self.evidence.trials_in(self.cell_id, phase)
-        places = np.stack([t.unit, t.repeat, t.half, t.launch])[:, index].T.tolist()
+        places = np.stack([t.unit, t.repeat, t.half, t.launch, t.ids])[:, index].T.tolist()
         timings = [self.evidence.timings[i] for i in index.tolist()]
         return [
-            Visit(unit, repeat, half, launch, timing)
-            for (unit, repeat, half, launch), timing in zip(places, timings, strict=True)
+            Visit(unit, repeat, half, launch, timing, trial)
+            for (unit, repeat, half, launch, trial), timing in zip(places, timings, strict=True)
             if timing is not None
         ]
 

@@ -23,9 +23,18 @@ class Visit(NamedTuple):
     half: int
     launch: int
     timing: Timing
+    trial: int | None = None
+    """Its id in the run file; None where nobody asked."""
 
 
 Pairs = list[tuple[Visit, Visit]]
+Takes = Callable[[Visit], float | None]
+"""What a visit took, of whatever is compared (less is better); None where it is not known."""
+
+
+def tpot(visit: Visit) -> float | None:
+    """Time per output token in nanoseconds."""
+    return visit.timing.tpot_ns
 
 
 def pair(plain: Iterable[Visit], arm: Iterable[Visit]) -> Pairs:
@@ -84,12 +93,12 @@ class Effects:
         return mean_of(self.launches if self.over_launches else self.blocks, axis=1)
 
 
-def effects(pairs: Pairs, value: Callable[[Timing], float | None] = lambda timing: timing.tpot_ns) -> Effects | None:
-    """Arrange the log ratios of `value`; None if no pair has a ratio."""
+def effects(pairs: Pairs, takes: Takes = tpot) -> Effects | None:
+    """Arrange the log ratios of what visits took; None if no pair has a ratio."""
     ratios = [
         (p.unit, (p.launch, v.launch, v.repeat), v.half, math.log(a / b), math.log(a))
         for p, v in pairs
-        if (a := value(p.timing)) and (b := value(v.timing))
+        if (a := takes(p)) and (b := takes(v))
     ]
     if not ratios:
         return None

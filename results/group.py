@@ -1,6 +1,7 @@
 """Cells that share prompts, engine settings and their plain arm, and the verdict on each."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
@@ -10,8 +11,10 @@ import numpy as np
 from results import acceptance, costs, crossing, equivalence, sampling, selection, speedup, theory, validity
 from results.arm import Arm, median_over_units
 from results.certificate import CrossRuntime, Equivalence, SamplingCertificate
+from results.effects import Takes, tpot
 from results.evidence import Evidence
 from results.metrics import Ints, occurring
+from results.ranking import why_unranked
 from results.records import (
     BATCH_SHAPE,
     BIASED,
@@ -61,13 +64,21 @@ class Group:
 
     @cached_property
     def effects(self) -> dict[int, Effects]:
-        """Cell -> its paired effects; absent where no unit has a ratio."""
-        return {i: found for i, pairs in self.pairs.items() if (found := speedup.effects(pairs))}
+        """Cell -> its paired effects on TPOT; absent where no unit has a ratio."""
+        return self.effects_on(tpot)
+
+    def effects_on(self, takes: Takes) -> dict[int, Effects]:
+        """The same on whatever else visits took."""
+        return {i: found for i, pairs in self.pairs.items() if (found := speedup.effects(pairs, takes))}
 
     @cached_property
     def aa(self) -> Interval | None:
         """The A/A certificate: the interval of the plain arm against itself."""
-        control = next((self.effects[arm.cell_id] for arm in self.arms(CONTROL) if arm.cell_id in self.effects), None)
+        return self.aa_of(self.effects)
+
+    def aa_of(self, effects: Mapping[int, Effects]) -> Interval | None:
+        """The same of any effects that the control arm is among."""
+        control = next((effects[arm.cell_id] for arm in self.arms(CONTROL) if arm.cell_id in effects), None)
         return _decisive(*speedup.intervals(control, self.confidence)) if control else None
 
     @cached_property
@@ -104,9 +115,7 @@ class Group:
 
     def best(self, cells: list[CellVerdict]) -> Best | None:
         """The fastest of the cells that may be ranked: valid, not synthetic, not found to change the output."""
-        ranked = [
-            (c, c.speedup) for c in cells if c.status == "ok" and not (c.synthetic or c.not_lossless) and c.speedup
-        ]
+        ranked = [(c, c.speedup) for c in cells if not why_unranked(c) and c.speedup]
         if not ranked:
             return None
         cell, gain = max(ranked, key=lambda candidate: candidate[1].point)

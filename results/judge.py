@@ -1,5 +1,6 @@
 """Every verdict of a run, recomputed from its file: the shape of `mtpbench show --json`."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,31 +21,46 @@ from results.runfile import RunFile
 from results.verdicts import CellVerdict, RunVerdict
 
 
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The verdicts of a run file, and the groups behind them for whoever asks more of the same evidence."""
+
+    verdict: RunVerdict
+    groups: tuple[Group, ...]
+    """Those that were measured, not imported."""
+
+
 def judge(file: RunFile, *, confidence: float = 0.95) -> RunVerdict:
     """All verdicts of a run file, from what it stores and nothing else.
 
     confidence: of every interval, e.g. 0.95.
     """
+    return judged(file, confidence=confidence).verdict
+
+
+def judged(file: RunFile, *, confidence: float = 0.95) -> Judged:
+    """The same, with the groups that it was computed from."""
     evidence = Evidence.of(file)
     numbers = sorted({cell.group for cell in evidence.cells.values()})
     groups = [Group(file, evidence, number, confidence) for number in numbers]
     stopped = file.stopped()
     ended = "interrupted" if file.state == "interrupted" else ""
     elsewhere = _imported(file)
-    judged = [
+    found = [
         (group, group.verdicts(stopped.get(group.number, ended))) for group in groups if group.number not in elsewhere
     ]
-    every = [cell for _, cells in judged for cell in cells]
+    every = [cell for _, cells in found for cell in cells]
     for number, benchmarks in elsewhere.items():
         every += imported.verdicts(number, benchmarks, evidence.cells, confidence)
-    return RunVerdict(
+    verdict = RunVerdict(
         run=_run_facts(file, evidence),
         cells=every,
-        best=[best for group, cells in judged if (best := group.best(cells))],
-        warnings=remarks.of_run(file.state, evidence, [(group.arms(SPECULATIVE), cells) for group, cells in judged]),
+        best=[best for group, cells in found if (best := group.best(cells))],
+        warnings=remarks.of_run(file.state, evidence, [(group.arms(SPECULATIVE), cells) for group, cells in found]),
         certificate=_certificate(every),
         ablations=ablations(every),
     )
+    return Judged(verdict, tuple(group for group, _ in found))
 
 
 def _imported(file: RunFile) -> dict[int, imported.Benchmarks]:

@@ -55,7 +55,7 @@ def summary(
     """The verdict on one arm. categories: of each unit; adjusted: from `results.selection`."""
     these, new = intervals(e, confidence)
     timed = [(p.timing, v.timing) for p, v in pairs if p.timing.tpot_ns and v.timing.tpot_ns]
-    whole = effects(pairs, lambda timing: timing.e2e_ns)
+    whole = effects(pairs, lambda visit: visit.timing.e2e_ns)
     plain_rate, arm_rate = (tokens_per_s(side) for side in zip(*timed, strict=True))
     return Speedup(
         point=math.exp(point(e)),

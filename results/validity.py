@@ -74,6 +74,17 @@ def why_failed(arm: Arm) -> str | None:
     return f"{failure.kind}: {failure.message}" if failure else None
 
 
+def unfit(plain: Arm) -> str:
+    """Why a plain arm cannot stand for plain decoding; empty where it can."""
+    if plain.cell.skipped is not None:
+        return plain.cell.skipped
+    if plain.timing is None:
+        return why_failed(plain) or "plain decoding was not timed"
+    if is_synthetic(plain):
+        return "synthetic: random weights or random prompts"
+    return next((reason for check in (*checks.OF_PLAIN, *checks.OF_EITHER) if (reason := check(plain))), "")
+
+
 def is_synthetic(arm: Arm) -> bool:
     """Forced acceptance, random weights, or prompts of random ids."""
     evidence = arm.evidence

@@ -96,6 +96,7 @@ class World:
     spoil: Callable[[Call, Generation], Generation | Failure] = _as_it_is
     """What a call gives instead of what it should, or how it fails."""
     flags: Callable[[Call], tuple[str, ...]] = lambda call: ()
+    telemetry: Callable[[Call], dict[str, float]] = lambda call: {}
     skipped: dict[int, str] | None = None
     """Draft length -> why its cell is put aside."""
 
@@ -109,27 +110,34 @@ class World:
             tokens -= accepted + 1
 
 
-def write(path: Path, world: World = World()) -> Path:
-    """Play a run of `world` and store it in `path`."""
+def write(path: Path, *worlds: World) -> Path:
+    """Play a run and store it in `path`: one group for each world, one after the other."""
     manifest = {"schema_of": "0.1.0", "name": "fake", "seed": 0, "sweep": {}, "provenance": {}, "argv": []}
+    worlds = worlds or (World(),)
     with RunWriter.create(path, manifest) as writer:
-        cells = {cell: writer.add_cell(cell) for cell in cells_of(world)}
-        prompts = [[writer.add_prompt(_prompt(world, unit, row)) for row in range(world.batch_size)]
-                   for unit in range(world.units)]  # fmt: skip
-        for number in range(world.launches):
-            launch = writer.add_launch(_launch(number))
-            for repeat, unit in product(range(world.repeats), range(world.units)):
-                for half, phase, cell in _block([c for c in cells if c.skipped is None], repeat + number):
-                    call = Call(cell, unit, number * world.repeats + repeat, half, phase, number)
-                    writer.add_trial(*_trial(world, call, cells[cell], launch, prompts[unit]), {})
-        writer.set_stopped(0, "all repeats done")
-        writer.finish(world.state)
+        for group, world in enumerate(worlds):
+            _play(writer, world, group)
+        writer.finish(worlds[-1].state)
     return path
 
 
-def cells_of(world: World) -> list[Cell]:
+def _play(writer: RunWriter, world: World, group: int) -> None:
+    cells = {cell: writer.add_cell(cell) for cell in cells_of(world, group)}
+    prompts = [[writer.add_prompt(_prompt(world, unit, row)) for row in range(world.batch_size)]
+               for unit in range(world.units)]  # fmt: skip
+    for number in range(world.launches):
+        launch = writer.add_launch(_launch(number))
+        for repeat, unit in product(range(world.repeats), range(world.units)):
+            for half, phase, cell in _block([c for c in cells if c.skipped is None], repeat + number):
+                call = Call(cell, unit, number * world.repeats + repeat, half, phase, number)
+                trial, rows = _trial(world, call, cells[cell], launch, prompts[unit])
+                writer.add_trial(trial, rows, world.telemetry(call))
+    writer.set_stopped(group, "all repeats done")
+
+
+def cells_of(world: World, group: int = 0) -> list[Cell]:
     """Plain, control and other undrafted arms, then one speculative cell per draft length."""
-    plain = Cell(0, PLAIN, "fake", "pair", None, world.batch_size, 8, world.output_tokens,
+    plain = Cell(group, PLAIN, "fake", "pair", None, world.batch_size, 8, world.output_tokens,
                  Sampling(world.temperature), "float32", "cpu", world.synthetic)  # fmt: skip
     skipped = world.skipped or {}
     return [
