@@ -34,15 +34,18 @@ def write_report(files: list[Path], output: Path) -> None:
     from results.judge import judge
     from results.store import RunFile
 
-    if not output.parent.is_dir():
-        raise UsageError(f"cannot write {output}: there is no folder {output.parent}")
-    if output.is_dir():
-        raise UsageError(f"cannot write {output}: that is a folder; name a file in it, e.g. {output / 'report.html'}")
+    _writable(output)
     with ExitStack() as stack:
         runs = [stack.enter_context(RunFile.open(file)) for file in files]
         if output.exists() and any(output.samefile(file) for file in files):
             raise UsageError(f"cannot write {output}: that is the run file itself; name another with -o")
         html = render([(run, judge(run)) for run in runs])
+    write_page(html, output)
+
+
+def write_page(html: str, output: Path) -> None:
+    """Write a page at once or not at all. Raises UsageError where that cannot be done."""
+    _writable(output)
     part = output.with_name(output.name + ".part")
     try:
         part.write_text(html, "utf-8")
@@ -51,3 +54,10 @@ def write_report(files: list[Path], output: Path) -> None:
         raise UsageError(f"cannot write {output}: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _writable(output: Path) -> None:
+    if not output.parent.is_dir():
+        raise UsageError(f"cannot write {output}: there is no folder {output.parent}")
+    if output.is_dir():
+        raise UsageError(f"cannot write {output}: that is a folder; name a file in it, e.g. {output / 'report.html'}")

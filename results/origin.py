@@ -63,6 +63,13 @@ def _unit_prompts(file: RunFile) -> Prompts:
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any], origins: tuple[Origin, Origin] | None) -> Iterator[str]:
     """What differs in how the runs of two verdicts came about, one line each (a, b: `RunVerdict.run`)."""
+    return (f"{key}: {mine} in A, {theirs} in B" for key, mine, theirs in changed(a, b, origins))
+
+
+def changed(
+    a: Mapping[str, Any], b: Mapping[str, Any], origins: tuple[Origin, Origin] | None
+) -> Iterator[tuple[str, str, str]]:
+    """The same as (what, in a, in b), values cut to a line."""
     parts = [(key, a.get(key), b.get(key), ignored) for key, ignored in _COMPARED.items()]
     if origins is not None:
         here, there = origins[0].engines, origins[1].engines
@@ -71,10 +78,12 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any], origins: tuple[Origi
         in_a, in_b = dict(_leaves(part, mine, ignored)), dict(_leaves(part, theirs, ignored))
         for key in in_a | in_b:
             if in_a.get(key) != in_b.get(key):
-                yield f"{key}: {_short(in_a.get(key))} in A, {_short(in_b.get(key))} in B"
+                yield key, _short(in_a.get(key)), _short(in_b.get(key))
 
 
 def _leaves(name: str, value: Any, ignored: Set[str]) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):  # accelerators, each with its driver
+        value = {str(index): item for index, item in enumerate(value)}
     if not isinstance(value, dict):
         yield name, value
         return
