@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mtpbench.commands import catalogue, claims, environments, gate, history, measure, profile, read
+from mtpbench.commands import catalogue, claims, environments, gate, history, measure, profile, read, recommend
 from mtpbench.exits import INTERNAL, INTERRUPTED, OK, USAGE
 from mtpbench.version import __version__
 from results.errors import UsageError
@@ -45,6 +45,7 @@ def _options(
 measure.register(app)
 profile.register(app)
 read.register(app)
+recommend.register(app)
 gate.register(app)
 history.register(app)
 claims.register(app)

@@ -1,0 +1,93 @@
+"""`mtpbench recommend`: which setting to deploy, from run files."""
+
+import re
+import sys
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mtpbench.commands.read import JsonOption
+from mtpbench.exits import CHECK_FAILED, OK
+from mtpbench.writing import present
+from results.errors import UsageError
+
+# Inside the function: `mtpbench --help` answers at once.
+
+LIMITS = "Limits"
+_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30,
+          "TIB": 2**40}  # fmt: skip
+
+
+class Objective(StrEnum):
+    """What a setting is to be good at."""
+
+    latency = "latency"
+    throughput = "throughput"
+    cost = "cost"
+    energy = "energy"
+
+
+def recommend(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Run files.", show_default=False)],
+    objective: Annotated[
+        Objective,
+        typer.Option(
+            "--for",
+            help="latency: time per token; throughput: tokens per second, the whole batch together; cost; energy.",
+        ),
+    ] = Objective.latency,
+    max_tpot_ms: Annotated[
+        float | None, typer.Option(help="The longest time per token, median over prompts.", rich_help_panel=LIMITS)
+    ] = None,
+    max_ttft_ms: Annotated[
+        float | None, typer.Option(help="The longest time to first token, median.", rich_help_panel=LIMITS)
+    ] = None,
+    min_batch: Annotated[int, typer.Option(help="The smallest batch size.", rich_help_panel=LIMITS)] = 1,
+    memory: Annotated[
+        str | None, typer.Option(help="The most memory that a call may take, e.g. 24GB.", rich_help_panel=LIMITS)
+    ] = None,
+    price_per_hour: Annotated[
+        float | None, typer.Option(help="What an hour of the machine costs; needed for cost.", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Recommend a setting for each runtime and batch size, and say when not to draft.
+
+    A drafted setting is recommended only where it is distinguishably better than plain decoding, and never where its
+    cell is invalid, unverified, synthetic, imported, or its output is not the target's own. Exit code 1 where nothing
+    keeps the limits.
+    """
+    from reports.recommendation import show_recommendation
+    from results.judge import judged
+    from results.recommend import recommend as recommend_from
+    from results.store import RunFile
+    from results.wishes import Wishes
+
+    wishes = Wishes(objective.value, max_tpot_ms, max_ttft_ms, min_batch, _bytes(memory), price_per_hour)
+    with ExitStack() as stack:
+        runs = [judged(stack.enter_context(RunFile.open(file))) for file in files]
+        found = recommend_from(runs, wishes)
+    present(found, as_json, show_recommendation)
+    if any(choice.chosen is not None for choice in found.choices):
+        return OK
+    reasons = list(dict.fromkeys(choice.reason for choice in found.choices)) or ["nothing was measured"]
+    print(f"mtpbench: nothing can be recommended: {' · '.join(reasons[:3])}", file=sys.stderr)
+    return CHECK_FAILED
+
+
+def _bytes(text: str | None) -> float | None:
+    """`24GB`, `8 GiB`, `512MB`; a bare number is bytes."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]I?B)?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise UsageError(f"--memory {text}: expected a size, e.g. 24GB or 16GiB")
+    return float(match[1]) * _UNITS[(match[2] or "").upper()]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command(rich_help_panel="Read")(recommend)
