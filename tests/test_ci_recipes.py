@@ -122,7 +122,8 @@ def test_the_action_installs_its_checkout_or_a_version_and_makes_environments(sh
     assert step(shell, "Install mtpbench").returncode == 0
     assert step(shell, "Install mtpbench", version="0.1.0", extras="", runtimes="vllm mlx").returncode == 0
     first, second = (shell.folder / "pip").read_text().splitlines()
-    assert first.endswith(f"{ROOT}[transformers]") and second.endswith("mtpbench==0.1.0")
+    assert first.endswith(f"--constraint {ROOT}/constraints.txt {ROOT}[transformers]")
+    assert second.endswith("mtpbench==0.1.0")
     assert shell.calls == ["doctor", "env create vllm mlx", "doctor"]
 
 
