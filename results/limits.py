@@ -89,7 +89,9 @@ class GateVerdict:
     """Findings among which the level is shared."""
     findings: tuple[Finding, ...]
     new: tuple[CellKey, ...]
-    """Cells that no baseline holds as ok: not gated."""
+    """Cells that no baseline holds: not gated."""
+    put_aside: tuple[CellKey, ...]
+    """Cells that no baseline holds as ok, or whose output is not the target's own there: not gated."""
     notes: tuple[str, ...]
     """What else differs between the runs."""
     schema: int = SCHEMA

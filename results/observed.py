@@ -13,10 +13,9 @@ import numpy as np
 from results import acceptance
 from results.arm import Arm
 from results.columns import ABSENT
-from results.evidence import Evidence
 from results.group import Group
 from results.intervals import Part
-from results.judge import judge
+from results.judge import judged
 from results.metrics import Ints
 from results.origin import Origin, origin
 from results.records import HEADLINE, INSTRUMENTED, SPECULATIVE
@@ -62,17 +61,15 @@ class Run:
 
 def observe(file: RunFile) -> Run:
     """Judge a run file and read what a gate compares."""
-    verdict, where = judge(file, confidence=CONFIDENCE), origin(file)
-    evidence = Evidence.of(file)
-    groups = {number: Group(file, evidence, number, CONFIDENCE) for number in {cell.group for cell in verdict.cells}}
-    arms = {arm.cell_id: (group, arm) for group in groups.values() for arm in group.arms(SPECULATIVE)}
+    found, where = judged(file, confidence=CONFIDENCE), origin(file)
+    arms = {arm.cell_id: (group, arm) for group in found.groups for arm in group.arms(SPECULATIVE)}
     contents = prompts_of(file)
     return Run(
-        verdict,
+        found.verdict,
         where,
         tuple(
             _observed(cell, *arms[cell.cell_id], where.prompts.get(cell.group, {}), contents)
-            for cell in verdict.cells
+            for cell in found.verdict.cells
             if cell.status != "imported"
         ),
     )

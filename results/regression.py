@@ -61,6 +61,7 @@ def gate(
     findings += [answer(q, declared, look) if is_gated(q, limits) else left_out(q) for q in every]
     order = {place: i for i, place in enumerate([*expected, *here])}
     findings.sort(key=lambda finding: order[finding.cell, finding.number])
+    fresh = [place for place, cell in here.items() if place not in expected and cell.verdict.status != "skipped"]
     return GateVerdict(
         file=str(now.verdict.run.get("file", "")),
         baselines=tuple(str(run.verdict.run.get("file", "")) for run in baselines),
@@ -70,7 +71,8 @@ def gate(
         look=look,
         gated=len(asked),
         findings=tuple(findings),
-        new=tuple(key for key, number in here if (key, number) not in expected),
+        new=tuple(place[0] for place in fresh if not any(place in places for places in there)),
+        put_aside=tuple(place[0] for place in fresh if any(place in places for places in there)),
         notes=tuple(told),
     )
 

@@ -25,7 +25,7 @@ def junit(verdict: GateVerdict) -> str:
     properties = ElementTree.SubElement(suite, "properties")
     told = [("decision", words.headline(verdict)), ("rules", words.rules(verdict))]
     told += [("baseline", name) for name in verdict.baselines] + [("differs", note) for note in verdict.notes]
-    told += [("new cell", words.cell_name(key)) for key in verdict.new]
+    told += [("not gated", line) for line in words.apart(verdict)]
     for name, value in told:
         ElementTree.SubElement(properties, "property", {"name": name, "value": clean(value)})
     for finding in cases:

@@ -33,7 +33,7 @@ def markdown(verdict: GateVerdict) -> str:
         lines += [f"… and {len(measured) - MOST_ROWS} more.", ""]
     drawn = picture(measured[:MOST_ROWS])
     lines += ["```text", *(line.replace("`", "'") for line in drawn), "```", ""] if drawn else []
-    notes = [f"new: {words.cell_name(key)}" for key in verdict.new] + [*verdict.notes]
+    notes = [*words.apart(verdict), *verdict.notes]
     if notes:
         lines += ["<details><summary>What else differs</summary>", ""]
         lines += [*(f"- {prose(clean(note))}" for note in notes[:MOST_ROWS]), "", "</details>", ""]

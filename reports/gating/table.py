@@ -36,8 +36,8 @@ def show(verdict: GateVerdict, console: Console) -> None:
             where = [words.short_name(one.cell, keys, one.number) for one in same]
             line = f"{words.DECISIONS[decision]}  {same[0].criterion} at {words.some(where)}: {why}"
             _print(console, Text(line, _STYLES[decision]))
-    for key in verdict.new:
-        _print(console, Text(f"new: {words.cell_name(key)}: no baseline has it as ok, so it is not gated", "dim"))
+    for line in words.apart(verdict):
+        _print(console, Text(line, "dim"))
     for note in verdict.notes:
         _print(console, Text(f"! {clean(note)}"))
 

@@ -74,6 +74,12 @@ def rules(verdict: GateVerdict) -> str:
     )
 
 
+def apart(verdict: GateVerdict) -> list[str]:
+    """Cells that are not gated at all, a line each."""
+    new = [f"new: {cell_name(key)}: no baseline has it, so it is not gated" for key in verdict.new]
+    return new + [f"not ok in any baseline, so not gated: {cell_name(key)}" for key in verdict.put_aside]
+
+
 def span(finding: Finding) -> str:
     """`1.93× → 1.89×`, `3.51 ms → 3.62 ms`, `82.1 % → 80.0 %`; the present figure alone where none was before."""
     ends = [finding.now] if finding.criterion == "minimum speed-up" else [finding.baseline, finding.now]

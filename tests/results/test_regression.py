@@ -130,6 +130,15 @@ def test_a_missing_cell_fails_and_a_new_one_is_said() -> None:
     assert [key.draft_length for key in found.new] == [2]
 
 
+def test_a_cell_that_was_not_ok_in_the_baseline_is_put_aside() -> None:
+    there = as_run(
+        [observed(), without(observed(2), status="invalid"), without(observed(1), status="skipped")], "before"
+    )
+    found = gate(as_run([observed(seed=7), observed(2), without(observed(1), status="skipped")]), [there], Limits())
+    assert found.decision == "pass" and not found.new
+    assert [key.draft_length for key in found.put_aside] == [2]
+
+
 def test_a_cell_that_can_no_longer_be_verified_is_inconclusive() -> None:
     found = gate(as_run([without(observed(seed=7), status="unverified", reason="no rounds")]), baselines(1), Limits())
     assert found.decision == "inconclusive" and one(found, "status").decision == "inconclusive"
