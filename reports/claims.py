@@ -47,7 +47,8 @@ def headline(verdict: ClaimsVerdict) -> str:
 def _compared(one: Checked, console: Console) -> None:
     console.print()
     console.print(Text.assemble((clean(one.id), "bold"), " · ", (one.outcome, _STYLES[one.outcome])), overflow="fold")
-    console.print(Text(f"  “{clean(one.words)}” ({clean(one.source)}; {clean(one.about)})"), overflow="fold")
+    origin = "; ".join(clean(text) for text in (one.source, one.about) if text)
+    console.print(Text(f"  “{clean(one.words)}” ({origin})"), overflow="fold")
     console.print(Text(f"  compared: {published(one)}: {clean(one.why)}"), overflow="fold")
     for note in one.notes:
         console.print(Text(f"  {clean(note)}", "dim"), overflow="fold")
