@@ -152,7 +152,10 @@ def _picked(found: Recommendation, pick: Pick) -> str:
     text = f"Best for {found.objective}: {where}, {name(choice, setting)}: {figure(found, setting)}"
     if pick.among > 1:
         machines = f" on {pick.machines} different machines" if pick.machines > 1 else ""
-        text += f"; of {pick.among} batch sizes and runtimes{machines}, by their figures and without an interval"
+        formats = f" in {listed([clean(dtype, 20) for dtype in pick.dtypes])}" if len(pick.dtypes) > 1 else ""
+        text += (
+            f"; of {pick.among} batch sizes and runtimes{formats}{machines}, by their figures and without an interval"
+        )
     return text
 
 

@@ -154,7 +154,8 @@ def _picks(choices: Sequence[Choice], wanted: Objective) -> tuple[Pick, ...]:
         best = each[figures.index((max if wanted.larger else min)(figures))]
         assert best.chosen is not None
         machines = len({choice.place.machine for choice in each})
-        found.append(Pick(best.place, best.chosen, len(each), machines))
+        dtypes = tuple(sorted({choice.place.dtype for choice in each}))
+        found.append(Pick(best.place, best.chosen, len(each), machines, dtypes))
     return tuple(found)
 
 

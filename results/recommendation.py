@@ -167,6 +167,8 @@ class Pick:
     """Groups that had something to recommend."""
     machines: int
     """Different machines among them: figures of different machines say little about the runtimes."""
+    dtypes: tuple[str, ...]
+    """Number formats among them: a coarser one is faster, and gives other outputs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,9 @@ def choice(outcome: Outcome = "faster", chosen: int | None = 4, **changes: Any) 
 def recommendation(
     *choices: Choice, objective: Name = "latency", unit: str = "ms per token", even: Sequence[BreakEven] = ()
 ) -> Recommendation:
-    picks = [Pick(one.place, one.chosen, len(choices), 1) for one in choices if one.chosen is not None][:1]
+    picks = [
+        Pick(one.place, one.chosen, len(choices), 1, (one.place.dtype,)) for one in choices if one.chosen is not None
+    ][:1]
     return Recommendation(Wishes(objective, price_per_hour=4.0), objective, unit, choices, tuple(picks), tuple(even))
 
 
@@ -150,10 +152,11 @@ def test_the_headline_names_the_best_of_all_and_that_it_has_no_interval() -> Non
     assert line.endswith("of 2 batch sizes and runtimes, by their figures and without an interval")
 
 
-def test_different_machines_are_pointed_out() -> None:
+def test_different_machines_and_number_formats_are_pointed_out() -> None:
     found = recommendation(choice())
-    picks = (replace(found.picks[0], among=3, machines=2),)
-    assert "on 2 different machines" in advice.headlines(replace(found, picks=picks))[0]
+    picks = (replace(found.picks[0], among=3, machines=2, dtypes=("bfloat16", "q4_0")),)
+    told = advice.headlines(replace(found, picks=picks))[0]
+    assert "of 3 batch sizes and runtimes in bfloat16 and q4_0 on 2 different machines, by" in told
 
 
 # ---------------------------------------------------------------------------------------------------------- break-even
