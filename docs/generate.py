@@ -16,7 +16,7 @@ from typer.cli import get_docs_for_click
 
 from harness.sweep import Sweep
 from mtpbench.cli import app
-from results import certificate, schema, verdicts
+from results import certificate, limits, schema, settling, verdicts
 from results.records import asked, layout, seen
 
 HERE = Path(__file__).parent
@@ -94,6 +94,11 @@ The top level is a `RunVerdict`. Ratios are plain over speculative: above 1 is f
 computed.
 
 {_fields(verdicts)}{_fields(certificate)}
+## `gate --json` (schema {limits.SCHEMA})
+
+The top level is a `GateVerdict` ([gate.md](gate.md)); the cell's key is a `CellKey`, the same settings as in `show`.
+
+{_fields(limits)}{_fields(settling)}
 ## Records
 
 {"".join(map(_fields, (asked, seen, layout)))}"""

@@ -29,6 +29,7 @@ def test_help_names_every_command_of_the_contract(capsys: pytest.CaptureFixture[
         "show",
         "report",
         "compare",
+        "gate",
         "export",
         "runs",
         "doctor",
