@@ -1,7 +1,5 @@
 """A recommendation in the terminal: the best of all first, then group by group, then when not to draft."""
 
-from collections.abc import Mapping
-
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
@@ -12,15 +10,12 @@ from reports import advice
 from reports.text import ABSENT, NOT_COMPUTED, NOT_REVEALED, Tone, number, ratio, share, size, span
 from results.recommendation import Choice, Recommendation, Setting
 
-Deployments = Mapping[tuple[str, int], str]
-"""(run file, cell id) -> how to deploy that setting, as its runtime takes it: stored by us, shown as it is."""
-
 _STYLES: dict[Tone, str] = {"good": "bold green", "plain": "", "quiet": "dim", "caution": "bold yellow",
                             "loud": "bold red"}  # fmt: skip
 
 
-def show_recommendation(found: Recommendation, console: Console, deployments: Deployments | None = None) -> None:
-    """Print a recommendation; deployments: of whichever settings there is one."""
+def show_recommendation(found: Recommendation, console: Console) -> None:
+    """Print a recommendation."""
     for line in advice.headlines(found):
         console.print(Text(line, "bold"), overflow="fold")
     several = len({choice.place.file for choice in found.choices}) > 1
@@ -31,10 +26,9 @@ def show_recommendation(found: Recommendation, console: Console, deployments: De
             console.print(Padding(_table(found, choice), (1, 0)))
         for told in advice.lines(found, choice):
             console.print(Text(told.text, _STYLES[told.tone]), overflow="fold")
-        deployment = (deployments or {}).get((choice.place.file, choice.chosen)) if choice.chosen is not None else None
-        if deployment:
+        if choice.deployment:
             console.print(Text("To deploy it:", "bold"))
-            console.print(Text(_visible(deployment)), soft_wrap=True)  # to be copied: no indent, no line broken
+            console.print(Text(_visible(choice.deployment)), soft_wrap=True)  # to be copied: no indent, no line broken
     if found.break_even:
         console.print()
         console.print(Text("When not to draft", "bold"))

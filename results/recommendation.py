@@ -4,8 +4,9 @@ Ratios are plain over drafted in what the objective counts (time per token, mone
 the better; None means unknown or not computed.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from results.objective import Name
 from results.verdicts import Interval
@@ -115,6 +116,8 @@ class Choice:
     aa: Interval | None
     """Plain decoding against itself, in what the objective counts."""
     confidence: float
+    deployment: str | None = None
+    """How to run the recommended setting without mtpbench, in its runtime's words; None: not known here."""
 
     @property
     def setting(self) -> Setting | None:
@@ -182,3 +185,11 @@ class Recommendation:
     picks: tuple[Pick, ...]
     break_even: tuple[BreakEven, ...]
     schema: int = SCHEMA
+
+    def deployed(self, told: Mapping[tuple[str, int], str]) -> Self:
+        """The same with how to deploy what is recommended: (file, cell id) -> text."""
+        choices = (
+            replace(each, deployment=told.get((each.place.file, each.chosen)) if each.chosen is not None else None)
+            for each in self.choices
+        )
+        return replace(self, choices=tuple(choices))

@@ -80,9 +80,9 @@ def recommendation(
     return Recommendation(Wishes(objective, price_per_hour=4.0), objective, unit, choices, tuple(picks), tuple(even))
 
 
-def printed(found: Recommendation, width: int = 120, deployments: Any = None) -> str:
+def printed(found: Recommendation, width: int = 120) -> str:
     stream = io.StringIO()
-    show_recommendation(found, Console(file=stream, width=width, markup=False, highlight=False), deployments)
+    show_recommendation(found, Console(file=stream, width=width, markup=False, highlight=False))
     return stream.getvalue()
 
 
@@ -228,9 +228,10 @@ def test_memory_is_shown_where_it_is_revealed() -> None:
 
 def test_how_to_deploy_the_chosen_setting_is_printed_as_it_is() -> None:
     told = {("runs/a.sqlite", 4): "vllm serve 'a b' " + "x" * 200 + " \\\n  --flag\x1b[31m"}
-    text = printed(recommendation(choice()), deployments=told)
+    text = printed(recommendation(choice()).deployed(told))
     assert "vllm serve 'a b' " + "x" * 200 + " \\\n  --flag\N{REPLACEMENT CHARACTER}[31m\n" in text
-    assert "vllm" not in printed(recommendation(choice()), deployments={("runs/a.sqlite", 2): "vllm"})
+    others = {("runs/a.sqlite", 2): "vllm", ("runs/b.sqlite", 4): "vllm"}
+    assert "To deploy it" not in printed(recommendation(choice()).deployed(others))
 
 
 def test_hostile_names_and_reasons_are_harmless() -> None:

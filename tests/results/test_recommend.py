@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.certificates import equivalence, sampling
 from support.fake_run import Call, World, write
 from support.paced import FAST, PLAIN_MS, paced, watts
+from support.verdicts import cell, speedup, verdict
 
 from results.breakeven import break_even
 from results.errors import UsageError
@@ -180,6 +181,29 @@ def test_a_cell_that_may_not_be_ranked_is_never_recommended(fast: Judged, spoilt
 def test_every_status_but_ok_is_put_aside(fast: Judged) -> None:
     assert why_unranked(fast.verdict.cells[0]) == ""
     assert all(why_unranked(spoil(fast.verdict.cells[0])) for spoil in UNFIT.values())
+
+
+def test_a_runtime_that_reveals_nothing_leaves_plain_decoding(tmp_path: Path) -> None:
+    found = choice(tmp_path, paced(reveals="nothing"))
+    assert found.outcome == "plain only"
+    assert {aside.reason.partition(":")[0] for aside in found.aside} == {"unverified"}
+
+
+def test_what_somebody_else_measured_is_listed_and_never_recommended() -> None:
+    phone = cell(4, status="imported", reason="as stated", speedup=speedup(4, 3.0, seed=1))
+    found = recommend([Judged(verdict([phone]), ())], Wishes())
+    (only,) = found.choices
+    assert (only.outcome, only.chosen, only.settings, found.picks) == ("none", None, (), ())
+    assert [(aside.cell_id, aside.reason) for aside in only.aside] == [(phone.cell_id, "imported: as stated")]
+
+
+def test_a_plain_arm_that_drafts_is_no_plain_decoding(tmp_path: Path) -> None:
+    def drafting(call: Call, generation: Generation) -> Generation:
+        return generation if call.k else replace(generation, statement={"speculative": True})
+
+    found = choice(tmp_path, paced(spoil=drafting))
+    assert (found.outcome, found.chosen) == ("none", None)
+    assert {aside.reason.partition(":")[0] for aside in found.aside} == {"invalid"}
 
 
 def test_random_weights_recommend_nothing_at_all(tmp_path: Path) -> None:
