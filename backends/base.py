@@ -35,6 +35,7 @@ __all__ = [
     "Availability",
     "Backend",
     "Capabilities",
+    "Deployment",
     "Draft",
     "EngineLost",
     "Environment",
@@ -113,6 +114,28 @@ class Environment:
     """What to know beforehand: size, platforms."""
 
 
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A measured setting that somebody wants to run as it was measured."""
+
+    pair: Pair
+    engine: EngineConfig
+    """As it was launched; `engine.draft` is the arm, also where it changes with every request."""
+    batch_size: int
+    max_new_tokens: int
+    sampling: Sampling = GREEDY
+    facts: SessionFacts | None = None
+    """What the engine said of itself when it was measured: its versions and its device."""
+    by_batch: tuple[tuple[int, int], ...] = ()
+    """(batch size, draft length) of the same method, ascending, where drafts should change with the batch; a draft
+    length of 0 is plain decoding. Empty: one length for all."""
+
+    @property
+    def on_cpu(self) -> bool:
+        """It computed on the CPU."""
+        return (self.facts.device if self.facts else self.engine.device).startswith("cpu")
+
+
 class Session(ABC):
     """An engine that is up, with its models loaded. Closed by leaving the `with` block of `Backend.open`."""
 
@@ -186,6 +209,16 @@ class Backend(ABC):
         Raises results.errors.UsageError for an option that is wrong at any draft length.
         """
         return {}
+
+    def deployment(self, wanted: Deployment) -> str | None:
+        """How to run this setting without mtpbench: a command, a file or a program, with its own remarks; None where
+        there is nothing to say. Nothing is launched, and the runtime need not be installed.
+
+        Built from what `open` builds its launch from. What only measuring needs is left out, and said to be. Every
+        name is quoted (`backends.quoting`): it may come from a stranger's run file. Raises UsageError for what `open`
+        refuses.
+        """
+        return None
 
     @abstractmethod
     def open(self, pair: Pair, engine: EngineConfig) -> AbstractContextManager[Session]:

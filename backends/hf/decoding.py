@@ -15,7 +15,7 @@ from transformers import GenerationConfig
 from transformers.generation.candidate_generator import CandidateGenerator
 
 from backends.base import GREEDY, Session
-from backends.hf import encoding, scoring
+from backends.hf import asking, encoding, scoring
 from backends.hf.loading import Models
 from backends.hf.watching import Arrivals, Steps, clock_of, drafting, evidence
 from backends.prompts import ids_of, refuse_length, refuse_unknown_tokens
@@ -102,31 +102,14 @@ class DecodingSession(Session):
             return {}
         assistant = self._models.assistant
         assert assistant is not None  # loaded wherever a method needs one
-        settings = {
-            "num_assistant_tokens": draft.length,
-            "num_assistant_tokens_schedule": "constant",
-            "assistant_confidence_threshold": 0.0,  # 0.4 by default, which would end a small draft model's drafts early
-        }
-        assistant.generation_config = GenerationConfig.from_dict(settings)
+        assistant.generation_config = GenerationConfig.from_dict(asking.assistant_config(draft))
         return {"assistant_model": assistant}
 
     def _config(self, request: Request) -> GenerationConfig:
         """Everything said explicitly: what is left out, `generate` fills from defaults that sample with top-k 50."""
-        sampling = request.sampling
-        settings: dict[str, Any] = {
-            "max_new_tokens": request.max_new_tokens,
-            "do_sample": sampling.temperature > 0,
-            "eos_token_id": None if request.ignore_eos else list(self._models.eos) or None,
-            "pad_token_id": self._models.pad,
-        }
-        if sampling.temperature > 0:
-            settings |= {
-                "temperature": sampling.temperature,
-                "top_k": sampling.top_k or 0,
-                "top_p": sampling.top_p or 1.0,
-            }
-        if request.draft is not None and request.draft.method == "prompt-lookup":
-            settings["prompt_lookup_num_tokens"] = request.draft.length
+        settings = asking.decoding(request.max_new_tokens, request.sampling, request.draft)
+        settings["eos_token_id"] = None if request.ignore_eos else list(self._models.eos) or None
+        settings["pad_token_id"] = self._models.pad
         return GenerationConfig.from_dict(settings)
 
     # -------------------------------------------------------------------------------------- what was seen

@@ -6,7 +6,6 @@ import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
 from backends import fingerprint, fit
-from backends.hf import random_weights
+from backends.hf import asking, random_weights
 from backends.installed import versions as versions_of
 from results.errors import UsageError
 from results.records import EngineConfig, Json, Pair, SessionFacts
@@ -28,17 +27,6 @@ DTYPES: Mapping[str, torch.dtype | str] = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-NEED_ASSISTANT = ("mtp", "draft-model")
-
-OPTIONS: Mapping[str, tuple[type, ...]] = {
-    "attn_implementation": (str,),
-    "experts_implementation": (str,),
-    "device_map": (str, dict),
-    "revision": (str,),
-    "assistant_revision": (str,),
-    "local_files_only": (bool,),
-}
-"""What `-o transformers.NAME=VALUE` may set: `from_pretrained`'s arguments (`assistant_revision`: the assistant's)."""
 
 FILES_ONLY = {"device_map", "revision", "assistant_revision"}
 """Options that random weights have no use for."""
@@ -69,7 +57,7 @@ class Models:
 @contextmanager
 def loaded(pair: Pair, engine: EngineConfig) -> Iterator[Models]:
     """The models of `pair` on their device. Raises UsageError, in one line, for everything a user can mend."""
-    options = _options(engine.options, trusted=engine.trust_remote_code)
+    options = asking.checked(engine.options, trusted=engine.trust_remote_code)
     device, dtype = device_of(engine.device), _dtype(engine.dtype)
     threads = torch.get_num_threads()
     try:
@@ -114,8 +102,8 @@ def device_of(text: str) -> torch.device:
 def _load(
     pair: Pair, engine: EngineConfig, options: dict[str, Any], device: torch.device, dtype: torch.dtype | str
 ) -> Models:
-    assistant_name = pair.assistant if any(method in NEED_ASSISTANT for method in engine.methods) else None
-    common = {"trust_remote_code": engine.trust_remote_code, "local_files_only": options.get("local_files_only", False)}
+    assistant_name = pair.assistant if any(method in asking.NEED_ASSISTANT for method in engine.methods) else None
+    common = asking.pretrained(options, trusted=engine.trust_remote_code)
     revisions = {"target": options.get("revision"), "assistant": options.get("assistant_revision")}
     shapes = pair.shapes
     if shapes is not None and (foreign := sorted(options.keys() & FILES_ONLY)):
@@ -132,7 +120,7 @@ def _load(
             )
     fit.refuse(pair, engine.methods, target_config.to_dict(), assistant_config and assistant_config.to_dict())
 
-    placed = {key: value for key, value in options.items() if key.endswith("_implementation") or key == "device_map"}
+    placed = asking.placement(options)
     target = assistant = None
     if shapes is not None:
         target = random_weights.model_of(target_config, device, dtype, **placed)
@@ -170,22 +158,6 @@ def _one_line(name: str) -> Iterator[None]:
         elsewhere = isinstance(error, OSError) and not Path(name).expanduser().is_dir()
         advice = "; give a local folder, or a hub id that is downloaded or reachable" if elsewhere else ""
         raise UsageError(f"cannot load {name}: {said}{advice}") from error
-
-
-def _options(given: Mapping[str, Json], *, trusted: bool) -> dict[str, Any]:
-    """What `from_pretrained` shall be told. trusted: code from a hub may run."""
-    for name, value in given.items():
-        if name not in OPTIONS:
-            near = get_close_matches(name, OPTIONS, n=1) or list(OPTIONS)
-            raise UsageError(f"transformers has no option {name!r}; did you mean {', '.join(near)}?")
-        if not isinstance(value, OPTIONS[name]):
-            kinds = " or ".join(kind.__name__ for kind in OPTIONS[name])
-            raise UsageError(f"option transformers.{name} takes {kinds}, not {value!r}")
-        if name.endswith("_implementation") and "/" in str(value) and not trusted:
-            raise UsageError(
-                f"option transformers.{name} = {value!r} loads code from a hub; pass --trust-remote-code to allow that"
-            )
-    return dict(given)
 
 
 def _dtype(text: str) -> torch.dtype | str:

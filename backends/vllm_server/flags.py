@@ -6,7 +6,7 @@ starts. Refused here is what would contradict the measurement, and what would lo
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from results.errors import UsageError
 from results.records import Draft, EngineConfig, Json, Pair
@@ -54,6 +54,8 @@ CPU_CACHE_GIB = 1
 SEQUENCES = 128
 """Requests that every vLLM keeps in flight at once by itself; the rest would wait."""
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-zA-Z0-9_]+)*")
 
 
@@ -65,21 +67,27 @@ def arguments(
     cpu: a build for CPUs. revealing: see `versions.Installed`. limit: tokens that the target itself takes, where known.
     Raises UsageError, in one line, for what cannot be asked of vLLM.
     """
-    if engine.dtype not in DTYPES:
-        raise UsageError(f"dtype {engine.dtype!r} is none that vLLM takes; choose {', '.join(DTYPES)}")
-    given = dict(engine.options)
-    draft = speculative(pair, engine.draft, given.pop("speculative_config", None))
-    found = [pair.target, "--host=127.0.0.1", f"--port={port}", f"--served-model-name={SERVED}"]
-    found += [f"--dtype={engine.dtype}", "--generation-config=vllm", "--no-enable-prefix-caching"]
-    found += ["--disable-uvicorn-access-log", "--enable-prompt-tokens-details"]
+    model, *serving = served(pair, engine, cpu=cpu)
+    found = [model, "--host=127.0.0.1", f"--port={port}", f"--served-model-name={SERVED}", "--generation-config=vllm"]
+    found += ["--no-enable-prefix-caching", "--disable-uvicorn-access-log", "--enable-prompt-tokens-details"]
     if revealing:
         found += ["--enable-per-request-metrics", "--logprobs-mode=raw_logits", "--max-logprobs=-1"]
-    if draft is not None:
-        found += [f"--speculative-config={json.dumps(draft)}"]
-        found += ["--per-request-spec-decode-metrics=detailed"] if revealing else []
-    if engine.max_context is not None and "max_model_len" not in given:
+        found += [] if engine.draft is None else ["--per-request-spec-decode-metrics=detailed"]
+    if engine.max_context is not None and "max_model_len" not in engine.options:
         # scoring the last token of the longest output takes one token more
         found.append(f"--max-model-len={min(engine.max_context + 1, limit or engine.max_context + 1)}")
+    return [*found, *serving]
+
+
+def served(pair: Pair, engine: EngineConfig, *, cpu: bool) -> list[str]:
+    """Of `arguments` the model and what decides its speed: what anybody would serve it with, measured or not.
+
+    Raises UsageError.
+    """
+    if engine.dtype not in DTYPES:
+        raise UsageError(f"dtype {engine.dtype!r} is none that vLLM takes; choose {', '.join(DTYPES)}")
+    given = {name: value for name, value in engine.options.items() if name != "speculative_config"}
+    found = [pair.target, f"--dtype={engine.dtype}", *drafts(pair, engine)]
     if engine.max_batch > SEQUENCES and "max_num_seqs" not in given:
         found.append(f"--max-num-seqs={engine.max_batch}")
     if engine.trust_remote_code:
@@ -87,6 +95,25 @@ def arguments(
     if cpu:  # compiling takes minutes and a C++ compiler
         given.setdefault("enforce_eager", True)
     return [*found, *_options(given, trusted=engine.trust_remote_code)]
+
+
+def drafts(pair: Pair, engine: EngineConfig, by_batch: Sequence[tuple[int, int]] = ()) -> list[str]:
+    """The argument that makes the arm; none for the plain one. by_batch: see `backends.base.Deployment`."""
+    draft = speculative(pair, engine.draft, engine.options.get("speculative_config"))
+    return [] if draft is None else [f"--speculative-config={json.dumps({**draft, **schedule(by_batch)})}"]
+
+
+def schedule(by_batch: Sequence[tuple[int, int]]) -> dict[str, Json]:
+    """Draft lengths by batch size as keys of vLLM's `speculative_config` (vllm#32374); empty for one length.
+
+    A range ends with a measured batch size, so that one in between drafts as the larger one does; vLLM goes on with the
+    last length above the last range.
+    """
+    if not by_batch:
+        return {}
+    starts = [1, *(size + 1 for size, _ in by_batch)]
+    ranges: list[Json] = [[start, size, k] for start, (size, k) in zip(starts, by_batch, strict=False)]
+    return {"num_speculative_tokens": max(k for _, k in by_batch), "num_speculative_tokens_per_batch_size": ranges}
 
 
 def speculative(pair: Pair, draft: Draft | None, more: Json) -> dict[str, Json] | None:
@@ -121,20 +148,29 @@ def forced(more: Json) -> bool:
 
 def environment(engine: EngineConfig, outer: Mapping[str, str], *, cpu: bool) -> dict[str, str]:
     """What the server's environment gets beside the worker's, `outer`, whose own settings go first."""
-    found = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    found = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"} | computing(engine, cpu=cpu)
+    decided = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", VISIBLE)
+    found = {name: value for name, value in found.items() if name in decided or name not in outer}
+    if (device := cuda_index(engine.device)) is not None:
+        visible = [each for each in outer.get(VISIBLE, "").split(",") if each]
+        if visible and device >= len(visible):
+            raise UsageError(f"device cuda:{device} is not here: {VISIBLE} shows {len(visible)}")
+        found[VISIBLE] = visible[device] if visible else str(device)
+    return found
+
+
+def computing(engine: EngineConfig, *, cpu: bool) -> dict[str, str]:
+    """Of `environment` what decides the speed."""
+    found: dict[str, str] = {}
     if cpu and not any(name in engine.options for name in MEMORY):
         found["VLLM_CPU_KVCACHE_SPACE"] = str(CPU_CACHE_GIB)
     if cpu and engine.threads is not None:
         # left alone, vLLM binds one thread to every core it finds, whatever OMP_NUM_THREADS says
         found["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
-    found = {name: value for name, value in found.items() if name not in outer}
     if engine.threads is not None:
         found |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(engine.threads))
     if (device := cuda_index(engine.device)) is not None:
-        visible = [each for each in outer.get("CUDA_VISIBLE_DEVICES", "").split(",") if each]
-        if visible and device >= len(visible):
-            raise UsageError(f"device cuda:{device} is not here: CUDA_VISIBLE_DEVICES shows {len(visible)}")
-        found["CUDA_VISIBLE_DEVICES"] = visible[device] if visible else str(device)
+        found[VISIBLE] = str(device)
     return found
 
 

@@ -10,6 +10,9 @@ OLDEST = (0, 11, 0)
 REVEALING = (0, 29, 0)
 """From here on a request's own counters (vllm#48915) and logits of a prompt (vllm#47680) can be asked for."""
 
+SCHEDULES = (0, 32, 0)
+"""Draft lengths by batch size (vllm#32374) were read and tried in this version; earlier ones wrote them otherwise."""
+
 MTP_SINCE = (0, 21, 0)
 MTP_BROKEN = {
     (0, 25, 0): "its Gemma 4 drafters fail while the engine starts (vllm#49008)",

@@ -44,7 +44,6 @@ def test_the_plain_arm_is_the_model_with_neutral_defaults() -> None:
         "--host=127.0.0.1",
         "--port=8001",
         "--served-model-name=target",
-        "--dtype=float32",
         "--generation-config=vllm",
         "--no-enable-prefix-caching",
         "--disable-uvicorn-access-log",
@@ -53,6 +52,7 @@ def test_the_plain_arm_is_the_model_with_neutral_defaults() -> None:
         "--logprobs-mode=raw_logits",
         "--max-logprobs=-1",
         "--max-model-len=513",
+        "--dtype=float32",
         "--enforce-eager",
     ]
 
