@@ -54,10 +54,15 @@ def refuse(found: Sequence[Difference], allowed: Sequence[str], name: str) -> No
         texts = [one.text for one in found if one.kind == kind]
         if texts and kind not in allowed:
             more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-            raise UsageError(
-                f"{name} (A) and the run that is gated (B) differ in {kind}: {'; '.join(texts[:_SHOWN])}{more}; "
-                f"measure both alike, or accept it with --allow {kind}"
+            told = _visible(
+                f"{name} (A) and the run that is gated (B) differ in {kind}: {'; '.join(texts[:_SHOWN])}{more}"
             )
+            raise UsageError(f"{told}; measure both alike, or accept it with --allow {kind}")
+
+
+def _visible(text: str) -> str:
+    """What a stranger's file says, for a message that nobody cleans: it moves no cursor and reorders no line."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _kind(text: str, baseline: Run, now: Run) -> Kind | None:

@@ -33,6 +33,8 @@ class Question:
     baseline: float | None
     now: float | None
     baselines: int
+    plain_tpot: float | None = None
+    """Of the plain arm, now / baseline."""
     answer: str = ""
     """Why nothing can be told, whatever the interval: inconclusive."""
     answer_runs: int | None = None
@@ -46,7 +48,7 @@ def questions(place: Place, cell: Observed, there: Sequence[Observed], limits: L
     if limits.speedup_loss is not None and timed:
         launches = [cell.launches, *(one.launches for one in there)]
         change = changes.change(cell.speedup, [one.speedup for one in there], launches)
-        yield Question(place, "speed-up", change, 1 - limits.speedup_loss, mean, now, len(there))
+        yield Question(place, "speed-up", change, 1 - limits.speedup_loss, mean, now, len(there), _plain(cell, there))
     if limits.min_speedup is not None:
         change = changes.alone(cell.speedup, cell.launches)
         yield Question(place, "minimum speed-up", change, limits.min_speedup, None, now, len(there))
@@ -54,6 +56,13 @@ def questions(place: Place, cell: Observed, there: Sequence[Observed], limits: L
         yield _tpot(place, cell, there, limits.slowdown)
     if limits.acceptance_drop is not None:
         yield _acceptance(place, cell, there, limits.acceptance_drop)
+
+
+def _plain(cell: Observed, there: Sequence[Observed]) -> float | None:
+    """now / geometric mean over baselines."""
+    now, *before = (one.verdict.baseline.tpot_ms if one.verdict.baseline else None for one in (cell, *there))
+    known = [math.log(tpot) for tpot in before if tpot]
+    return now / math.exp(fmean(known)) if now and known else None
 
 
 def _tpot(place: Place, cell: Observed, there: Sequence[Observed], slowdown: float) -> Question:
@@ -70,8 +79,8 @@ def _tpot(place: Place, cell: Observed, there: Sequence[Observed], slowdown: flo
         before / _NS_PER_MS if before else None,
         now / _NS_PER_MS if now else None,
         len(there),
-        why if missing > 0 else "",
-        missing if missing > 0 else None,
+        answer=why if missing > 0 else "",
+        answer_runs=missing if missing > 0 else None,
     )
 
 
@@ -81,7 +90,7 @@ def _acceptance(place: Place, cell: Observed, there: Sequence[Observed], drop: f
     now = changes.rate(cell.drafts) if cell.drafts else None
     hidden = "" if change else "the runtime does not reveal how many drafts it accepts"
     mean = fmean(rates) if rates else None
-    return Question(place, "acceptance", change, math.exp(-drop), mean, now, len(there), hidden)
+    return Question(place, "acceptance", change, math.exp(-drop), mean, now, len(there), answer=hidden)
 
 
 def is_gated(question: Question, limits: Limits) -> bool:
@@ -149,6 +158,7 @@ def _finding(
         now=question.now,
         estimate=ends[0] if first else None,
         interval=Interval(min(ends[first + 1 :]), max(ends[first + 1 :])) if interval else None,
+        plain_tpot=question.plain_tpot,
         limit=round(ends[first], 12),  # as it was asked for, not as exp and log leave it
         level=level,
         units=change.units if change else None,

@@ -65,6 +65,9 @@ class Finding:
     """Of the estimate, with confidence 1 - 2 * level."""
     limit: float | None = None
     """On the scale of the estimate."""
+    plain_tpot: float | None = None
+    """Median TPOT of the plain arm, now / baseline, beside a speed-up: how far machine or runtime themselves moved.
+    Without an interval."""
     level: float | None = None
     """What this look at this finding was allowed to spend, on either side."""
     units: int | None = None

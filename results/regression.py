@@ -37,7 +37,7 @@ def gate(
     level: over all looks and findings together; allowed: kinds of difference (`comparable.KINDS`) that are accepted.
     Raises UsageError where the runs may not be compared or have nothing to compare, ValueError for an odd level.
     """
-    told: dict[str, None] = {}
+    told = dict.fromkeys(_unfinished(now, *baselines))
     here = _places(now)
     there = [_places(run) for run in baselines]
     for run, places in zip(baselines, there, strict=True):
@@ -75,6 +75,12 @@ def gate(
         put_aside=tuple(place[0] for place in fresh if any(place in places for places in there)),
         notes=tuple(told),
     )
+
+
+def _unfinished(*runs: Run) -> Iterator[str]:
+    for run in runs:
+        if (state := run.verdict.run.get("state")) not in (None, "finished"):
+            yield f"{run.verdict.run.get('file', 'a run')}: its run is {state}, not finished"
 
 
 def key_of(cell: CellVerdict) -> CellKey:

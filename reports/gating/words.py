@@ -100,9 +100,13 @@ def amount(finding: Finding, value: float | None) -> str:
         return NOT_COMPUTED
     if finding.criterion == "minimum speed-up":
         return f"{value:.3f}×"
-    unit = "points" if finding.criterion == "acceptance" else "%"
-    text = f"{100 * value:+.1f}"
-    return f"{text.replace('-', '−') if float(text) else '±0.0'} {unit}"
+    return f"{_signed(value)} {'points' if finding.criterion == 'acceptance' else '%'}"
+
+
+def _signed(share: float) -> str:
+    """In percent: `+1.2`, `−1.2`, `±0.0`."""
+    text = f"{100 * share:+.1f}"
+    return text.replace("-", "−") if float(text) else "±0.0"
 
 
 def change(finding: Finding) -> str:
@@ -130,6 +134,8 @@ def explained(finding: Finding) -> str:
     if finding.interval and finding.level:
         told += f"; {100 * (1 - 2 * finding.level):.4g} % interval over {count(finding.units or 0, 'unit')}"
         told += f", {finding.basis}" if finding.basis else ""
+    if finding.plain_tpot is not None:
+        told += f"; the plain arm's own TPOT {_signed(finding.plain_tpot - 1)} %"
     if finding.reason:
         told += f"; {clean(finding.reason)}"
     if finding.settling and not finding.reason:

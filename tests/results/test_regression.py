@@ -101,6 +101,25 @@ def test_other_hardware_and_settings_are_refused_unless_allowed(facts: dict[str,
     assert any(told in note for note in gate(other, baselines(1), Limits(), allowed=[kind]).notes)
 
 
+def test_a_refusal_is_one_harmless_line_whatever_the_file_says() -> None:
+    cpu = {"model": "\x1b[31mred\n\u202eEVIL\x9b1m"}
+    other = as_run([observed(seed=7)], provenance=run_facts()["provenance"] | {"cpu": cpu})
+    with pytest.raises(UsageError) as refused:
+        gate(other, baselines(1), Limits())
+    assert str(refused.value).isprintable()
+
+
+def test_how_far_the_plain_arm_itself_moved_stands_beside_the_speed_up() -> None:
+    quick = replace(observed().verdict.baseline, tpot_ms=7.09 / 1.1)  # type: ignore[type-var]
+    found = gate(as_run([without(observed(seed=7, slowdown=0.1), baseline=quick)]), baselines(2), Limits())
+    assert one(found, "speed-up").plain_tpot == pytest.approx(1 / 1.1)
+
+
+def test_a_run_that_did_not_end_is_named() -> None:
+    found = gate(as_run([observed(seed=7)], state="interrupted"), baselines(1), Limits())
+    assert found.notes == ("runs/now.sqlite: its run is interrupted, not finished",)
+
+
 def test_versions_and_drivers_may_differ_and_are_said() -> None:
     gpu = {"name": "H200", "memory_bytes": 1}
     facts = run_facts()["provenance"]
