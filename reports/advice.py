@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from reports.text import NOT_REVEALED, Line, clean, confidence, count, listed, number, ratio, share, span
+from reports.text import NOT_COMPUTED, NOT_REVEALED, Line, clean, confidence, count, listed, number, ratio, share, span
 from results.recommendation import AtBatch, BreakEven, Choice, Outcome, Pick, Place, Recommendation, Setting
 
 GAIN = {
@@ -97,7 +97,14 @@ def _sure(choice: Choice, setting: Setting) -> str:
     among = sum(not one.excluded for one in choice.settings)
     if setting.probability is None:
         return "How probably it is the best cannot be told: too few prompts." if among > 1 else ""
-    return f"It is the best of the {among} with a probability of {share(setting.probability)}."
+    return f"It is the best of the {among} with a probability of {probability(setting.probability)}."
+
+
+def probability(value: float | None) -> str:
+    """A probability from a bootstrap, which never gives certainty."""
+    if value is None:
+        return NOT_COMPUTED
+    return "< 1 %" if value < 0.005 else "> 99 %" if value >= 0.995 else share(value)
 
 
 def _beside(choice: Choice, setting: Setting) -> list[Line]:
@@ -108,10 +115,17 @@ def _beside(choice: Choice, setting: Setting) -> list[Line]:
     told = [Line(f"It beats {listed([name(choice, one) for one in beaten])}.")] if beaten else []
     if len(drafted) < len(alike) and choice.outcome == "limits":
         told.append(Line("It is not distinguishable from plain decoding."))
-    if drafted:
+    noise = {one.cell_id for one in choice.beside if one.interval and not one.interval.low <= 1 <= one.interval.high}
+    within = [one for one in drafted if one.cell_id in noise]
+    if within:
+        differ = "differs" if len(within) == 1 else "differ"
+        names = listed([name(choice, one) for one in within])
+        told.append(Line(f"{names} {differ} from it by less than plain decoding does from itself."))
+    even = [one for one in drafted if one.cell_id not in noise]
+    if even:
+        do = "does" if len(even) == 1 else "do"
+        text = f"{listed([name(choice, one) for one in even])} {do} as well as far as this tells"
         shortest = min((*drafted, setting), key=lambda one: one.draft_length)
-        do = "does" if len(drafted) == 1 else "do"
-        text = f"{listed([name(choice, one) for one in drafted])} {do} as well as far as this tells"
         least = f"; the shortest, {name(choice, shortest)}, wastes least work" if shortest is not setting else ""
         told.append(Line(f"{text}{least}."))
     return told

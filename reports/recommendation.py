@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reports import advice
-from reports.text import ABSENT, NOT_COMPUTED, NOT_REVEALED, Tone, number, ratio, share, size, span
+from reports.text import ABSENT, NOT_REVEALED, Tone, number, ratio, size, span
 from results.recommendation import Choice, Recommendation, Setting
 
 _STYLES: dict[Tone, str] = {"good": "bold green", "plain": "", "quiet": "dim", "caution": "bold yellow",
@@ -70,7 +70,7 @@ def _cells(found: Recommendation, setting: Setting) -> dict[str, str]:
         found.unit: _figure(setting.figure),
         "gain": ABSENT if plain else ratio(setting.gain),
         "interval": ABSENT if plain else span(setting.adjusted),
-        "P(best)": share(setting.probability) if setting.probability is not None else NOT_COMPUTED,
+        "P(best)": advice.probability(setting.probability),
         "TPOT": _figure(setting.tpot_ms, " ms"),
         "TTFT": _figure(setting.ttft_ms, " ms"),
         "memory": size(setting.memory_bytes),

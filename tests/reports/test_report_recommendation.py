@@ -103,6 +103,22 @@ def test_a_gain_is_told_with_how_sure_it_is_and_what_would_do_as_well() -> None:
     )
 
 
+def test_a_difference_within_what_plain_decoding_differs_from_itself_is_said_to_be_so() -> None:
+    text = said(
+        choice(beside=(Against(0, 2.0, Interval(1.9, 2.1), True), Against(2, 1.005, Interval(1.001, 1.01), False)))
+    )
+    assert "k = 2 differs from it by less than plain decoding does from itself." in text
+    assert "as well" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "not computed"), (0.0, "< 1 %"), (0.0049, "< 1 %"), (0.5, "50 %"), (1.0, "> 99 %")]
+)
+def test_a_probability_is_never_certainty(value: float | None, text: str) -> None:
+    assert advice.probability(value) == text
+    assert text in printed(recommendation(choice(settings=(setting(0), setting(4, 2.0, probability=value)), beside=())))
+
+
 def test_plain_decoding_is_recommended_with_what_came_out_first() -> None:
     text = said(choice("same", 0, reason="drafting brings no gain that this file can tell", beside=()))
     assert text.startswith("Do not draft: plain decoding: 7.00 ms per token\nDrafting brings no gain")
