@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import bigfile, certificate, engine, gpu, overhead, startup
+from tests.bench import bigfile, certificate, engine, gating, gpu, overhead, startup
 from tests.support.big_run import write_big_run
 
 
@@ -19,6 +19,7 @@ def main() -> int:
             startup.measure(small),
             bigfile.measure(Path(folder)),
             certificate.measure(Path(folder)),
+            gating.measure(Path(folder)),
         ]
     return 0 if all(held) else 1
 
