@@ -24,9 +24,10 @@ def present(found: Any, as_json: bool, show: "Callable[[Any, Console], None]") -
         show(found, console())
 
 
-def write_report(files: list[Path], output: Path) -> None:
+def write_report(files: list[Path], output: Path, price_per_hour: float | None = None) -> None:
     """Render `files` into the HTML file `output`; all are read and judged first, so that a bad one spoils nothing.
 
+    price_per_hour: of the machine, in whatever currency.
     Raises UsageError where a run file cannot be read or the output cannot be written.
     """
     # Here rather than at the top: matplotlib and scipy cost a second that other commands do not need.
@@ -39,7 +40,7 @@ def write_report(files: list[Path], output: Path) -> None:
         runs = [stack.enter_context(RunFile.open(file)) for file in files]
         if output.exists() and any(output.samefile(file) for file in files):
             raise UsageError(f"cannot write {output}: that is the run file itself; name another with -o")
-        html = render([(run, judge(run)) for run in runs])
+        html = render([(run, judge(run)) for run in runs], price_per_hour)
     write_page(html, output)
 
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from reports import text
 from reports.groups import labels, measured, sound, wrong
 from reports.lossless import output
+from reports.tradeoff import change, layers, sizes
 from reports.view import Run, run_view
 from results.runfile import RunFile
 from results.verdicts import CellVerdict, RunVerdict
@@ -93,6 +94,9 @@ def _environment() -> Environment:
         "wrong": wrong,
         "shade": shade,
         "tint": tint,
+        "change": change,
+        "sizes": sizes,
+        "layers": layers,
     }
     return made
 
@@ -118,11 +122,11 @@ def shares(groups: Sequence[int]) -> list[int]:
     return drawn
 
 
-def render(files: list[tuple[RunFile, RunVerdict]]) -> str:
-    """The report of these runs as one HTML page."""
+def render(files: list[tuple[RunFile, RunVerdict]], price_per_hour: float | None = None) -> str:
+    """The report of these runs as one HTML page. price_per_hour: of the machine, in whatever currency."""
     drawn = shares([len({cell.group for cell in verdict.cells}) for _, verdict in files])
     runs = [
-        run_view(f"r{number}", name, file, verdict, share)
+        run_view(f"r{number}", name, file, verdict, share, price_per_hour)
         for number, (name, (file, verdict), share) in enumerate(zip(_names(files), files, drawn, strict=True), start=1)
     ]
     style, script = _asset("style.css"), _asset("sort.js")
@@ -131,6 +135,7 @@ def render(files: list[tuple[RunFile, RunVerdict]]) -> str:
         .get_template("report.html")
         .render(
             runs=runs,
+            price=price_per_hour,
             differences=differences(runs) if len(runs) > 1 else [],
             style=style,
             script=script,

@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports import ablation, divergences, economy, evidence, machine, prediction
+from reports import ablation, divergences, economy, evidence, machine, operating, prediction, tradeoff
 from reports.groups import Group, groups, measures_speed
 from reports.lossless import Summary, block, summary
-from reports.plots import acceptance, speed, theory
+from reports.plots import acceptance, pareto, speed, theory
 from reports.plots import prediction as predicted
 from reports.plots.canvas import Picture
+from reports.resources import resources
 from reports.text import Line
 from reports.words import Decision, certificate, decide, notes, run_headline, trials
 from results.runfile import RunFile
 from results.verdicts import CellVerdict, RunVerdict
+
+_CHOICES = 4
+"""Kinds of requests whose settings are drawn against each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,13 @@ class Setting:
     parts: tuple[Picture, ...]
     """Acceptance by category and along the output."""
     scatter: tuple[Picture, ...]
+    spent: tuple[tradeoff.Spent, ...]
+    """Of every cell, in the group's order."""
+
+    @property
+    def balance(self) -> tradeoff.Spent | None:
+        """That of the ranked best cell."""
+        return next((each for each in self.spent if each.cell is self.best), None)
 
     @property
     def best(self) -> CellVerdict | None:
@@ -59,6 +70,9 @@ class Run:
     settings: tuple[Setting, ...]
     overview: tuple[Picture, ...]
     certificates: tuple[Picture, ...]
+    choices: tuple[operating.Choice, ...]
+    pareto: tuple[Picture, ...]
+    winners: tuple[operating.Winner, ...]
     economies: tuple[economy.Economy, ...]
     """Where an engine measured its costs alone: empty without."""
     predictions: tuple[Picture, ...]
@@ -86,12 +100,14 @@ def _kept(*pictures: Picture | None) -> tuple[Picture, ...]:
     return tuple(picture for picture in pictures if picture is not None)
 
 
-def _setting(key: str, group: Group, extent: Sequence[float], *, draw: bool) -> Setting:
+def _setting(
+    key: str, group: Group, extent: Sequence[float], spent: tuple[tradeoff.Spent, ...], *, draw: bool
+) -> Setting:
     decision = decide(group)
     told = certificate(next((cell.aa for cell in group.cells if cell.aa), None))
     output, lost = tuple(block(group, singly=False)), (*prediction.lines(group), *ablation.lines(group))
     if not draw:
-        return Setting(group, decision, told, output, lost, (), (), (), (), ())
+        return Setting(group, decision, told, output, lost, (), (), (), (), (), spent)
     return Setting(
         group=group,
         decision=decision,
@@ -106,22 +122,28 @@ def _setting(key: str, group: Group, extent: Sequence[float], *, draw: bool) -> 
         theory=_kept(theory.expectation(f"{key}-theory", group), theory.waterfall(f"{key}-waterfall", group)),
         parts=_kept(acceptance.by_category(f"{key}-category", group), acceptance.by_output(f"{key}-output", group)),
         scatter=_kept(speed.scatter(f"{key}-units", group)),
+        spent=spent,
     )
 
 
-def run_view(key: str, name: str, file: RunFile, verdict: RunVerdict, drawn: int) -> Run:
+def run_view(
+    key: str, name: str, file: RunFile, verdict: RunVerdict, drawn: int, price_per_hour: float | None = None
+) -> Run:
     """Everything that the template needs of one run.
 
-    key: prefix of its ids. drawn: how many groups get pictures; tables hold all of them.
+    key: prefix of its ids. drawn: how many groups get pictures; tables hold all of them. price_per_hour: of its
+    machine.
     """
-    found = groups(verdict)
+    found, used = groups(verdict), resources(file)
     extent = speed.extent(found[:drawn])
     settings = tuple(
-        _setting(f"{key}-g{index}", group, extent, draw=index < drawn) for index, group in enumerate(found)
+        _setting(f"{key}-g{index}", group, extent, tradeoff.spent(group, used, price_per_hour), draw=index < drawn)
+        for index, group in enumerate(found)
     )
     failed, failed_total = evidence.failed_trials(file)
     run = verdict.run
     diverged, diverged_total = divergences.shown(found)
+    choices = tuple(operating.choices(found))
     return Run(
         key=key,
         name=name,
@@ -137,6 +159,9 @@ def run_view(key: str, name: str, file: RunFile, verdict: RunVerdict, drawn: int
         settings=settings,
         overview=_kept(speed.decision(f"{key}-best", found[:drawn])),
         certificates=_kept(speed.certificate(f"{key}-aa", found[:drawn])),
+        choices=choices,
+        pareto=tuple(pareto.pareto(f"{key}-p{i}", each) for i, each in enumerate(choices[: min(drawn, _CHOICES)])),
+        winners=tuple(operating.winners(name, found)),
         economies=tuple(economy.economies(found)),
         predictions=_kept(
             *(

@@ -53,9 +53,18 @@ def import_(
 def report(
     files: Annotated[list[Path], typer.Argument(help="Run files.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path("report.html"),
+    price_per_hour: Annotated[
+        float | None,
+        typer.Option(
+            "--price-per-hour",
+            min=0,
+            help="What an hour of the machine costs, for money per token.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write one self-contained HTML report of one or several run files."""
-    write_report(files, output)
+    write_report(files, output, price_per_hour)
     print(output)
 
 
