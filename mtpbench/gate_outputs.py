@@ -22,9 +22,10 @@ def write(verdict: "GateVerdict", junit: Path | None, summary: Path | None) -> N
 
     if junit is not None:
         _to(junit, as_junit(verdict), "w")
-    if summary is not None:
+    step = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary is not None and str(summary) != step:
         _to(summary, markdown(verdict), "w")
-    elif step := os.environ.get("GITHUB_STEP_SUMMARY"):
+    elif step:
         _to(Path(step), markdown(verdict), "a")
 
 

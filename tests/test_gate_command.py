@@ -103,8 +103,9 @@ def test_in_a_github_job_the_summary_grows_and_annotations_follow_the_quiet_tabl
     assert run(["gate", str(now), "--baseline", str(before), "--json"]) == 1
     found = capsys.readouterr()
     assert json.loads(found.out)["schema"] == 1 and "::error " in found.err
-    assert run(["gate", str(now), "--baseline", str(before), "--no-annotations"]) == 1
+    assert run(["gate", str(now), "--baseline", str(before), "--no-annotations", "--summary", str(summary)]) == 1
     assert "::" not in capsys.readouterr().out
+    assert summary.read_text("utf-8").count("## mtpbench gate: FAIL") == 3, "named or not, a step's summary only grows"
 
 
 @pytest.mark.parametrize(
