@@ -5,7 +5,7 @@ import sys
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,10 @@ from mtpbench.commands.read import JsonOption
 from mtpbench.exits import CHECK_FAILED, OK
 from mtpbench.writing import present
 from results.errors import UsageError
+
+if TYPE_CHECKING:
+    from results.recommendation import Recommendation
+    from results.runfile import RunFile
 
 # Inside the function: `mtpbench --help` answers at once.
 
@@ -54,7 +58,7 @@ def recommend(
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Recommend a setting for each runtime and batch size, and say when not to draft.
+    """Recommend a setting for each runtime and batch size, with how to deploy it, and say when not to draft.
 
     A drafted setting is recommended only where it is distinguishably better than plain decoding, and never where its
     cell is invalid, unverified, synthetic, imported, or its output is not the target's own. Exit code 1 where nothing
@@ -68,14 +72,24 @@ def recommend(
 
     wishes = Wishes(objective.value, max_tpot_ms, max_ttft_ms, min_batch, _bytes(memory), price_per_hour)
     with ExitStack() as stack:
-        runs = [judged(stack.enter_context(RunFile.open(file))) for file in files]
-        found = recommend_from(runs, wishes)
+        opened = [stack.enter_context(RunFile.open(file)) for file in files]
+        found = recommend_from([judged(file) for file in opened], wishes)
+        found = found.deployed({place: text for file in opened for place, text in _deployments(file, found).items()})
     present(found, as_json, show_recommendation)
     if any(choice.chosen is not None for choice in found.choices):
         return OK
     reasons = list(dict.fromkeys(choice.reason for choice in found.choices)) or ["nothing was measured"]
     print(f"mtpbench: nothing can be recommended: {' · '.join(reasons[:3])}", file=sys.stderr)
     return CHECK_FAILED
+
+
+def _deployments(file: "RunFile", found: "Recommendation") -> dict[tuple[str, int], str]:
+    """(file, cell id) -> how to deploy it, for what is recommended of a file."""
+    from harness.deployments import deployments
+
+    name = str(file.path)
+    chosen = [c.chosen for c in found.choices if c.place.file == name and c.chosen is not None]
+    return {(name, cell): text for cell, text in deployments(file, chosen).items()}
 
 
 def _bytes(text: str | None) -> float | None:

@@ -29,6 +29,7 @@ from results.recommendation import (
     Recommendation,
     Setting,
 )
+from results.runfile import RunFile
 from results.verdicts import Interval
 from results.wishes import Wishes
 
@@ -280,6 +281,26 @@ def test_the_command_gives_json(file: str, objective: Name, capsys: pytest.Captu
     assert mtpbench(["recommend", file, "--for", objective, "--price-per-hour", "4", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["schema"], found["objective"], found["choices"][0]["outcome"]) == (1, objective, "faster")
+
+
+def test_the_command_says_how_to_deploy_what_it_recommends(
+    file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+
+    def known(run: RunFile, chosen: list[int]) -> dict[int, str]:
+        asked.append(chosen)
+        return {cell_id: f"start cell {cell_id}" for cell_id in run.cells()}
+
+    monkeypatch.setattr("harness.deployments.deployments", known)
+    assert mtpbench(["recommend", file, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["choices"]
+    assert asked == [[found["chosen"]]]
+    assert found["deployment"] == f"start cell {found['chosen']}"
+    assert mtpbench(["recommend", file]) == 0
+    text = capsys.readouterr().out
+    assert f"To deploy it:\nstart cell {found['chosen']}\n" in text
+    assert text.count("start cell") == 1
 
 
 def test_nothing_left_is_exit_code_1_and_one_line(file: str, capsys: pytest.CaptureFixture[str]) -> None:

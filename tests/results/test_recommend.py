@@ -229,6 +229,7 @@ def test_settings_beyond_a_limit_fall_out_with_the_reason(tmp_path: Path) -> Non
     assert "is above 7 ms" in by_k(found)[0].excluded
     assert by_k(found)[0].probability is None
     assert found.setting == by_k(found)[4]
+    assert [found.of(one.cell_id).draft_length for one in found.beside] == [3]
 
 
 def test_the_best_within_the_limits_is_recommended(tmp_path: Path) -> None:
