@@ -75,7 +75,8 @@ def lines(found: Recommendation, choice: Choice) -> list[Line]:
         told.append(Line(f"{_sentence(choice.reason)}."))
         if drafted and choice.outcome != "plain only":
             best = max(drafted, key=lambda one: one.gain or 0.0)
-            first = f"{name(choice, best)} came out first at {ratio(best.gain)} {GAIN[found.objective]}"
+            came = "came out first" if len(drafted) > 1 else "came out"
+            first = f"{name(choice, best)} {came} at {ratio(best.gain)} {GAIN[found.objective]}"
             told.append(Line(f"{first}; {_interval(choice, best)}. {_sure(choice, best)}"))
     return [*told, *_out(choice)]
 
