@@ -48,6 +48,20 @@ def same_prompts(now: Observed, baseline: Observed) -> bool:
     return not a or not b or 2 * len(a & b) >= min(len(a), len(b))
 
 
+def refuse_twins(runs: Sequence[Run]) -> None:
+    """Raise UsageError where two files hold the same run: it would tell that runs do not differ at all."""
+    seen: dict[tuple[int, object], str] = {}
+    for run in runs:
+        created, name = run.verdict.run.get("created_unix_ns"), str(run.verdict.run.get("file", "a run"))
+        if not isinstance(created, int):
+            continue
+        key = (created, run.verdict.run.get("name"))
+        if key in seen:
+            both = f"{seen[key]} and {name} hold the same run"
+            raise UsageError(f"{_visible(both)}: a run is no baseline of itself, and counts once")
+        seen[key] = name
+
+
 def refuse(found: Sequence[Difference], allowed: Sequence[str], name: str) -> None:
     """Raise UsageError where something of a kind differs that is not allowed. name: of the baseline."""
     for kind in KINDS:

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
-from results.comparable import Difference, compared, refuse, same_prompts
+from results.comparable import Difference, compared, refuse, refuse_twins, same_prompts
 from results.compare import CellKey
 from results.criteria import Place, answer, is_gated, left_out, questions
 from results.errors import UsageError
@@ -37,6 +37,7 @@ def gate(
     level: over all looks and findings together; allowed: kinds of difference (`comparable.KINDS`) that are accepted.
     Raises UsageError where the runs may not be compared or have nothing to compare, ValueError for an odd level.
     """
+    refuse_twins([now, *baselines])
     told = dict.fromkeys(_unfinished(now, *baselines))
     here = _places(now)
     there = [_places(run) for run in baselines]

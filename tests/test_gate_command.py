@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -18,6 +19,7 @@ from harness.sweep import Sweep
 from mtpbench.cli import run
 from results.errors import UsageError
 
+CLOCK = count(1)
 pytestmark = pytest.mark.usefixtures("nowhere")
 
 
@@ -38,6 +40,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def changed(before: Path, path: Path, slowdown: float) -> Path:
     """The same run, its drafted arms slower by so much, and a little noise."""
     shutil.copy(before, path)
+    restate(path, created_unix_ns=next(CLOCK))
     rng = np.random.default_rng(1)
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute(
@@ -121,12 +124,14 @@ def test_in_a_github_job_the_summary_grows_and_annotations_follow_the_quiet_tabl
         (["--extend"], "--extend takes further looks: declare them, e.g. --looks 3"),
         (["--junit", "no/such/folder/x.xml"], "cannot write no/such/folder/x.xml"),
         (["--baseline", "absent.sqlite"], "absent.sqlite"),
+        (["--baseline", "{before}"], "hold the same run"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
-    given: list[str], told: str, before: Path, capsys: pytest.CaptureFixture[str]
+    given: list[str], told: str, before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["gate", str(before), "--baseline", str(before), *given]) == 2
+    now = changed(before, tmp_path / "now.sqlite", 0.0)
+    assert run(["gate", str(now), "--baseline", str(before), *(each.format(before=before) for each in given)]) == 2
     found = capsys.readouterr().err
     assert told in found and found.count("\n") == 1
 
@@ -200,9 +205,9 @@ def test_nothing_is_measured_on_another_machine(before: Path, tmp_path: Path) ->
         extending.extend(path, 1)
 
 
-def test_gating_imports_nothing_heavy(before: Path) -> None:
+def test_gating_imports_nothing_heavy(before: Path, tmp_path: Path) -> None:
     code = "import sys; from mtpbench.cli import run; run(sys.argv[1:]); print(*sys.modules)"
-    given = ["gate", str(before), "--baseline", str(before)]
+    given = ["gate", str(changed(before, tmp_path / "now.sqlite", 0.0)), "--baseline", str(before)]
     done = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.rsplit("\n", 2)[-2].split())
     assert "numpy" in loaded and not {"torch", "pandas", "matplotlib", "scipy", "pydantic"} & loaded

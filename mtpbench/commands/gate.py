@@ -55,7 +55,8 @@ def gate(
     level: Annotated[
         float,
         typer.Option(
-            help="The most probable share of false fails, all looks and checks together.", rich_help_panel=LEVEL
+            help="Chance at most to fail a run that is exactly at its limits, all looks and checks together.",
+            rich_help_panel=LEVEL,
         ),
     ] = 0.025,
     looks: Annotated[

@@ -1,10 +1,12 @@
 """How long `mtpbench gate` takes on two run files of ordinary size: what a CI job waits for."""
 
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 from tests.support.big_run import write_big_run
@@ -18,6 +20,9 @@ def measure(folder: Path) -> bool:
     now, before = folder / "now.sqlite", folder / "before.sqlite"
     size = write_big_run(before, units=72)
     shutil.copy(before, now)
+    with closing(sqlite3.connect(now)) as connection:  # a run of its own: one and the same is refused
+        connection.execute("UPDATE run SET value = '1' WHERE key = 'created_unix_ns'")
+        connection.commit()
     gate, alone = _median("gate", str(now), "--baseline", str(before)), _median("--help")
     held = gate <= LIMIT_S
     print(

@@ -115,6 +115,13 @@ def test_how_far_the_plain_arm_itself_moved_stands_beside_the_speed_up() -> None
     assert one(found, "speed-up").plain_tpot == pytest.approx(1 / 1.1)
 
 
+def test_a_run_is_no_baseline_of_itself_and_no_baseline_counts_twice() -> None:
+    here, there = now(), baselines(2)
+    for same in ([*there, here], [there[0], *there]):
+        with pytest.raises(UsageError, match="hold the same run"):
+            gate(here, same, Limits())
+
+
 def test_a_run_that_did_not_end_is_named() -> None:
     found = gate(as_run([observed(seed=7)], state="interrupted"), baselines(1), Limits())
     assert found.notes == ("runs/now.sqlite: its run is interrupted, not finished",)
@@ -176,7 +183,7 @@ def test_no_speed_up_counts_where_the_output_is_not_the_target_s_own() -> None:
     (only,) = found.findings
     assert "UNEXPLAINED" in only.reason
     with pytest.raises(UsageError, match="nothing to hold this run against"):
-        gate(wrong, [wrong], Limits())
+        gate(wrong, [as_run(wrong.cells)], Limits())
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from support.verdicts import cell, verdict
@@ -13,6 +14,7 @@ from results.observed import Drafts, Observed, Run
 from results.origin import Origin
 
 UNITS = 24
+_CLOCK = count(1_795_447_200_000_000_000)
 
 
 def observed(
@@ -48,7 +50,8 @@ def observed(
 
 
 def as_run(cells: Sequence[Observed], file: str = "runs/now.sqlite", **facts: Any) -> Run:
-    """A run of these cells."""
+    """A run of these cells, at a time of its own."""
+    facts = {"created_unix_ns": next(_CLOCK), **facts}
     return Run(verdict([one.verdict for one in cells], file=file, **facts), Origin({}, {}), tuple(cells))
 
 
