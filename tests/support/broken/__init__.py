@@ -9,6 +9,8 @@
     inprocess.py  runs the real harness over such a session, without a process per run
     runs.py       one seeded run of an engine, and the checks that flagged it
     suite.py      a hundred runs of every engine, counted
+    reference.py, reference_runs.py
+                  faults in the reference engine, where a batch is decoded as one, and runs of them
     page.py       the table of it in docs/method.md
 
 A fault is drawn from (seed, prompt) alone, so that a seeded engine does the same in every pass over a prompt, and what

@@ -28,17 +28,18 @@ R = TypeVar("R")
 
 
 class Shared(Backend):
-    """The Transformers adapter, but what it opens is a session that outlives the run.
+    """An adapter, but what it opens is a session that outlives the run.
 
-    It takes one prompt at a time in both arms. So the plain arm is not decoded in another batch shape as a control:
-    that would cost more than all else, and says how often to expect a divergence, but never flags an engine.
+    Transformers' takes one prompt at a time in both arms. So its plain arm is not decoded in another batch shape as a
+    control: that would cost more than all else, and says how often to expect a divergence, but never flags an engine.
     """
 
-    def __init__(self, session: Session) -> None:
-        real = Adapter()
-        self.name, self.title = real.name, real.title
-        self.capabilities = replace(real.capabilities, max_batch_plain=1)
-        self.probe = real.probe  # type: ignore[method-assign]
+    def __init__(self, session: Session, real: Backend | None = None) -> None:
+        """real: the adapter; None: Transformers'."""
+        known = real or Adapter()
+        self.name, self.title = known.name, known.title
+        self.capabilities = known.capabilities if real else replace(known.capabilities, max_batch_plain=1)
+        self.probe = known.probe  # type: ignore[method-assign]
         self._session = session
 
     def probe(self) -> Any:
@@ -80,11 +81,14 @@ class InProcessWorker:
 
 
 @contextmanager
-def hosted(session: Session) -> Iterator[None]:
-    """Whatever the harness measures within is measured on this session."""
+def hosted(session: Session, real: Backend | None = None) -> Iterator[None]:
+    """Whatever the harness measures within is measured on this session.
+
+    real: the adapter that it was opened by; None: Transformers'.
+    """
     with (
         mock.patch.object(fleet, "Worker", InProcessWorker),
-        mock.patch.object(discover, "load", return_value=Shared(session)),
+        mock.patch.object(discover, "load", return_value=Shared(session, real)),
         mock.patch.object(provenance, "collect", return_value={}),  # it is the same machine every time
         mock.patch.object(gc, "freeze"),  # here nothing is timed, and every run would freeze all that lives
         mock.patch.object(gc, "collect", return_value=0),

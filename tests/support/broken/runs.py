@@ -102,10 +102,11 @@ def run(entry: Entry, real: Remembering, texts: Sequence[Path], path: Path, numb
         assert measure(sweep, path).state == "finished"
     with RunFile.open(path) as file:
         (cell,) = (cell for cell in judge(file).cells if cell.draft_length == K)
-    return _found(cell)
+    return found(cell)
 
 
-def _found(cell: CellVerdict) -> Found:
+def found(cell: CellVerdict) -> Found:
+    """What a speculative arm's verdict says."""
     assert cell.status in ("ok", "invalid"), (cell.status, cell.reason)
     flags = set(cell.findings)
     if (greedy := cell.equivalence) is not None:
