@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from results.criteria import decide, is_gated, questions
 from results.gate import Declared, together
+from results.intervals import Part
 from results.limits import Limits
 from results.observed import Observed
 from results.regression import key_of
@@ -43,6 +44,7 @@ class Gate:
     machine: Machine
     units: int = 24
     cells: int = 1
+    launches: int = 1
     limits: Limits = SPEEDUP_ONLY
 
 
@@ -50,6 +52,7 @@ GATES = (
     Gate("1 baseline", 1, CALM),
     Gate("1 baseline, 6 cells", 1, CALM, cells=6),
     Gate("1 baseline, runs differ", 1, RESTLESS),
+    Gate("1 baseline, 3 launches in each, runs differ", 1, RESTLESS, launches=3),
     Gate("3 baselines, runs differ", 3, RESTLESS),
     Gate("5 baselines, runs differ", 5, RESTLESS),
     Gate("10 baselines, runs differ", 10, RESTLESS),
@@ -77,6 +80,17 @@ def too_many(found: Rates, slowdown: float) -> bool:
 Logs = NDArray[np.float64]
 
 
+class File(NamedTuple):
+    """One run file of every simulated job."""
+
+    speedups: Logs
+    """(runs, cells, units): logs."""
+    launches: Logs
+    """(runs, cells, launches): the same by launch, over all units."""
+    tpot: Logs
+    """(runs, cells, units): log time of the drafted arm."""
+
+
 @lru_cache
 def rates(design: Gate, slowdown: float) -> Rates:
     """At a true slow-down of the drafted arm, in every cell."""
@@ -87,16 +101,23 @@ def rates(design: Gate, slowdown: float) -> Rates:
     return Rates(*(found[decision] / RUNS for decision in ("pass", "fail", "inconclusive")))
 
 
-def _measured(design: Gate, number: int, slowdown: float) -> tuple[Logs, Logs]:
-    """(runs, cells, units) of one file: log speed-ups, log times of the drafted arm. number: 0 is the gated one."""
+def _measured(design: Gate, number: int, slowdown: float) -> File:
+    """number: 0 is the gated one."""
     seed = 1_000 + 100 * GATES.index(design) + number
-    speedups = (SPEEDUP,) * design.cells
-    simulated = simulate(runs=RUNS, units=design.units, machine=design.machine, speedups=speedups, seed=seed)
-    ratio = simulated.halves.mean(axis=(3, 4))
+    simulated = simulate(
+        runs=RUNS,
+        units=design.units,
+        launches=design.launches,
+        machine=design.machine,
+        speedups=(SPEEDUP,) * design.cells,
+        seed=seed,
+    )
+    ratio = simulated.halves.mean(axis=4)
     if number == 0:
-        changed = np.random.default_rng(seed).normal(math.log1p(slowdown), NEW_VERSION, ratio.shape)
-        ratio = ratio - changed
-    return ratio, simulated.plain.mean(axis=(2, 3))[:, None] - ratio
+        changed = np.random.default_rng(seed).normal(math.log1p(slowdown), NEW_VERSION, ratio.shape[:3])
+        ratio = ratio - changed[..., None]
+    speedups = ratio.mean(axis=3)
+    return File(speedups, ratio.mean(axis=2), simulated.plain.mean(axis=(2, 3))[:, None] - speedups)
 
 
 def _cell(number: int) -> CellVerdict:
@@ -110,7 +131,7 @@ def _cell(number: int) -> CellVerdict:
 _CELLS = tuple(_cell(number) for number in range(max(design.cells for design in GATES)))
 
 
-def _decision(design: Gate, now: tuple[Logs, Logs], there: list[tuple[Logs, Logs]], run: int) -> str:
+def _decision(design: Gate, now: File, there: list[File], run: int) -> str:
     asked = [
         question
         for number in range(design.cells)
@@ -126,9 +147,12 @@ def _decision(design: Gate, now: tuple[Logs, Logs], there: list[tuple[Logs, Logs
     return together(decide(question, declared, 1).decision for question in asked)
 
 
-def _observed(logs: tuple[Logs, Logs], run: int, number: int) -> Observed:
-    speedup, tpot = (_by_prompt(values[run, number]) for values in logs)
-    return Observed(_CELLS[number], speedup, None, tpot, {})
+def _observed(file: File, run: int, number: int) -> Observed:
+    by_launch = file.launches[run, number]
+    n = len(by_launch)
+    launches = Part(float(by_launch.var(ddof=1)) / n, n - 1) if n > 1 else None
+    speedups, tpot = (_by_prompt(values[run, number]) for values in (file.speedups, file.tpot))
+    return Observed(_CELLS[number], speedups, launches, tpot, {})
 
 
 def _by_prompt(values: Logs) -> Mapping[str, float]:

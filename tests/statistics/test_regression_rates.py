@@ -18,7 +18,8 @@ def test_at_most_the_stated_level_fails_within_the_limit(design: Gate) -> None:
 @named
 def test_a_slow_down_of_a_tenth_is_found(design: Gate) -> None:
     found = rates(design, 0.10)
-    assert found.failed >= (0.85 if design.baselines == 3 else 0.99)
+    few = design.baselines == 3 or design.launches > 1  # two degrees of freedom
+    assert found.failed >= (0.85 if few else 0.99)
     assert found.passed == 0
 
 
@@ -29,7 +30,12 @@ def test_at_the_limit_most_are_inconclusive(design: Gate) -> None:
 
 
 @named
-def test_no_slow_down_passes_oftener_the_more_is_known(design: Gate) -> None:
-    one, three, five, ten = (rates(GATES[i], 0.0).passed for i in (2, 3, 4, 5))
-    assert three < five < ten < one
+def test_what_is_no_slower_does_not_fail(design: Gate) -> None:
     assert rates(design, 0.0).failed <= 0.005
+
+
+def test_more_baselines_let_more_pass() -> None:
+    named = {design.name: rates(design, 0.0).passed for design in GATES}
+    three, five, ten = (named[f"{n} baselines, runs differ"] for n in (3, 5, 10))
+    assert three < five < ten < named["1 baseline"]
+    assert three < named["1 baseline, 3 launches in each, runs differ"]
