@@ -99,7 +99,7 @@ def test_rounds_are_those_of_transformers_where_its_drafter_s_view_is_asked_for(
 ) -> None:
     request = Request(TOKENS, drafts(k), ignore_eos=True, capture="rounds")
     with Adapter().open(pair, options(rejected_kv="visible")) as ours:
-        for prompt in unequal:
+        for prompt in unequal[::2]:
             expected = full_rounds(theirs.generate([prompt], request)[0], k)
             got = full_rounds(ours.generate([prompt], request)[0], k)
             assert got[: len(expected)] == expected

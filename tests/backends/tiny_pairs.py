@@ -31,6 +31,8 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
     "unified": {},
     "dense": {"attention_k_eq_v": True, "num_key_value_heads": 2, "num_global_key_value_heads": 1},
 }
+HEADS = ("attention_k_eq_v", "num_key_value_heads", "num_global_key_value_heads")
+"""Of keys and values: a drafter that reads the target's is told how many there are."""
 CENTROIDS = {"use_ordered_embeddings": True, "num_centroids": 64, "centroid_intermediate_top_k": 4}
 SMALL, FAVOURED, HOW_MUCH = 0.01, range(100, 104), 12
 
@@ -42,6 +44,7 @@ def make(folder: Path, kind: str) -> Pair:
     assistant = _config(DEMO / "assistant") | {"backbone_hidden_size": 64} | (CENTROIDS if kind == "edge" else {})
     assistant["text_config"] |= {"hidden_size": 32, "intermediate_size": 48, "sliding_window": 16}
     assistant["text_config"] |= {"initializer_range": 0.3}
+    assistant["text_config"] |= {key: SHAPES[kind][key] for key in HEADS if key in SHAPES[kind]}
     family = "Gemma4Unified" if kind == "unified" else "Gemma4"
     if family == "Gemma4Unified":
         text["model_type"] = assistant["text_config"]["model_type"] = "gemma4_unified_text"
