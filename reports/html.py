@@ -20,7 +20,7 @@ from results.verdicts import CellVerdict, RunVerdict
 _DRAWN = 12
 """Groups that get pictures, shared among the runs of a report: ten pictures each, a tenth of a second a picture."""
 _FEW = 4
-"""With more runs than this, whose pictures nobody sees beside each other, half as many groups are drawn."""
+"""With more runs than this, whose pictures nobody sees beside each other, a third as many groups are drawn."""
 _SHADES = 7
 """Steps of the shading of the overview table."""
 
@@ -114,7 +114,7 @@ def shares(groups: Sequence[int]) -> list[int]:
 
     groups: how many groups each run has.
     """
-    left, drawn = _DRAWN if len(groups) <= _FEW else _DRAWN // 2, [0] * len(groups)
+    left, drawn = _DRAWN if len(groups) <= _FEW else _DRAWN // 3, [0] * len(groups)
     for each in range(max(groups, default=0)):
         for run, has in enumerate(groups):
             if left and each < has:
@@ -126,7 +126,7 @@ def render(files: list[tuple[RunFile, RunVerdict]], price_per_hour: float | None
     """The report of these runs as one HTML page. price_per_hour: of the machine, in whatever currency."""
     drawn = shares([len({cell.group for cell in verdict.cells}) for _, verdict in files])
     runs = [
-        run_view(f"r{number}", name, file, verdict, share, price_per_hour)
+        run_view(f"r{number}", name, file, verdict, share, len(files), price_per_hour)
         for number, (name, (file, verdict), share) in enumerate(zip(_names(files), files, drawn, strict=True), start=1)
     ]
     style, script = _asset("style.css"), _asset("sort.js")

@@ -60,12 +60,12 @@ def resources(file: RunFile) -> Resources:
         "GROUP BY cell_id"
     ):
         put(cell, watts=watts)
-    for cell, size in _stated(file, "cache_bytes"):
-        if _is_number(size):
-            put(cell, cache_bytes=max(size, found.get(cell, NOTHING).cache_bytes or 0))
     layers: dict[int, list[tuple[list[float], float]]] = {}
-    for cell, told in _stated(file, "experts"):
-        distinct, tokens = dig(told, "distinct_per_layer"), dig(told, "tokens_per_pass")
+    for cell, said in _stated(file):
+        size, distinct = said.get("cache_bytes"), dig(said, "experts", "distinct_per_layer")
+        if size is not None and _is_number(size):
+            put(cell, cache_bytes=max(size, found.get(cell, NOTHING).cache_bytes or 0))
+        tokens = dig(said, "experts", "tokens_per_pass")
         if isinstance(distinct, list) and distinct and all(map(_is_number, distinct)) and _is_number(tokens):
             layers.setdefault(cell, []).append((distinct, tokens))
     for cell, passes in layers.items():
@@ -79,17 +79,14 @@ def resources(file: RunFile) -> Resources:
     return Resources(found, dict(plain))
 
 
-def _stated(file: RunFile, key: str) -> Iterator[tuple[int, Any]]:
-    """(cell, what its engine said under that key), equal statements of a cell once."""
+def _stated(file: RunFile) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(cell, what its engine said of cache or experts), equal statements of a cell once."""
     rows = file.query(
         "SELECT DISTINCT cell_id, statement FROM generation JOIN trial ON trial.id = trial_id "
-        "WHERE instr(statement, ?) ORDER BY cell_id",
-        (f'"{key}"',),
+        """WHERE instr(statement, '"cache_bytes"') OR instr(statement, '"experts"') ORDER BY cell_id"""
     )
     for cell, statement in rows:
-        said = json.loads(statement)
-        if key in said:
-            yield cell, said[key]
+        yield cell, json.loads(statement)
 
 
 def _is_number(value: object) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports import ablation, divergences, economy, evidence, machine, operating, prediction, tradeoff
+from reports import ablation, divergences, economy, evidence, machine, operating, prediction, raw, tradeoff
 from reports.groups import Group, groups, measures_speed
 from reports.lossless import Summary, block, summary
 from reports.plots import acceptance, pareto, speed, theory
@@ -87,6 +87,7 @@ class Run:
     flags: dict[str, int]
     failed: tuple[evidence.Failed, ...]
     failed_total: int
+    raw: tuple[raw.Raw, ...]
     drawn: tuple[Setting, ...]
     """Those of `settings` that have pictures."""
 
@@ -127,12 +128,12 @@ def _setting(
 
 
 def run_view(
-    key: str, name: str, file: RunFile, verdict: RunVerdict, drawn: int, price_per_hour: float | None = None
+    key: str, name: str, file: RunFile, verdict: RunVerdict, drawn: int, beside: int, price_per_hour: float | None
 ) -> Run:
     """Everything that the template needs of one run.
 
-    key: prefix of its ids. drawn: how many groups get pictures; tables hold all of them. price_per_hour: of its
-    machine.
+    key: prefix of its ids. drawn: how many groups get pictures; tables hold all of them. beside: how many runs the
+    report has. price_per_hour: of its machine.
     """
     found, used = groups(verdict), resources(file)
     extent = speed.extent(found[:drawn])
@@ -178,5 +179,6 @@ def run_view(
         flags=evidence.flags(file),
         failed=(*evidence.failed_launches(file), *failed),
         failed_total=failed_total,
+        raw=raw.tables(file, verdict, beside),
         drawn=settings[:drawn],
     )

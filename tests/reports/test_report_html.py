@@ -97,7 +97,7 @@ def test_every_variant_is_well_formed_with_unique_ids_and_sound_references(name:
     for reference in ("aria-labelledby", "aria-describedby"):
         assert set(outline.values(reference)) <= set(ids)
     links = {value for tag, key, value in outline.attributes if tag == "a" and key == "href"}
-    assert links <= {f"#{own}" for own in ids}
+    assert {link for link in links if not link.startswith("data:text/csv;")} <= {f"#{own}" for own in ids}
     assert outline.tags.count("h1") == 1
 
 
@@ -198,7 +198,7 @@ def test_a_large_run_gives_a_report_of_limited_size(tmp_path: Path) -> None:
     units = tuple((unit, "code", 1.5 + unit % 97 / 97) for unit in range(50_000))
     large = verdict([replace(one, n_units=50_000, speedup=replace(one.speedup, per_unit=units))])
     html = page(tmp_path, large, failures=3_000, text="x" * 100_000)
-    assert len(html) < 300_000
+    assert len(html) < 1_500_000, "of which the CSV of 3,000 trials, 200 characters of text each"
     assert "the first of 3,000 failed trials" in Outline(html).words
 
 
@@ -213,14 +213,14 @@ def test_many_settings_are_all_tabled_and_only_some_drawn(tmp_path: Path) -> Non
 def test_many_runs_share_the_pictures_that_one_may_have(tmp_path: Path) -> None:
     html = page(tmp_path, *(one_cell() for _ in range(8)))
     alone = page(tmp_path / "alone", one_cell()).count("<svg")
-    assert html.count("<svg") == 6 * alone
-    assert Outline(html).words.count("No pictures: the report holds too many runs.") == 2 * 2, "speed and categories"
+    assert html.count("<svg") == 4 * alone
+    assert Outline(html).words.count("No pictures: the report holds too many runs.") == 4 * 2, "speed and categories"
     assert html.count("-speed-table") == 2 * 8, "the tables hold everything"
 
 
 @pytest.mark.parametrize(
     ("groups", "drawn"),
-    [([30], [12]), ([1, 9], [1, 9]), ([1, 30], [1, 11]), ([5, 5, 5], [4, 4, 4]), ([2] * 20, [1] * 6 + [0] * 14),
+    [([30], [12]), ([1, 9], [1, 9]), ([1, 30], [1, 11]), ([5, 5, 5], [4, 4, 4]), ([2] * 20, [1] * 4 + [0] * 16),
      ([0, 1], [0, 1]), ([0], [0])],
 )  # fmt: skip
 def test_no_run_draws_two_groups_before_all_draw_one(groups: list[int], drawn: list[int]) -> None:
