@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from backends.base import Availability, Backend, Capabilities, Environment, Session
+from backends.base import Availability, Backend, Capabilities, Deployment, Environment, Session
 from backends.installed import installed
-from backends.litertlm import bundle
+from backends.litertlm import bundle, deploying
 from results.errors import UsageError
 from results.records import EngineConfig, Json, Pair
 
@@ -81,6 +81,10 @@ class Adapter(Backend):
         if found.drafter is None:
             return ()
         return None if found.draft_length is None else (found.draft_length,)
+
+    def deployment(self, wanted: Deployment) -> str:
+        """A program over the bundle."""
+        return deploying.snippet(wanted)
 
     @contextmanager
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:

@@ -8,8 +8,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from backends.base import Availability, Backend, Capabilities, Environment, Session
+from backends.base import Availability, Backend, Capabilities, Deployment, Environment, Session
 from backends.installed import installed
+from backends.llama import deploying
 from results.errors import UsageError
 from results.records import EngineConfig, Pair
 
@@ -61,6 +62,10 @@ class Adapter(Backend):
         return Availability(
             False, None, None, "xllamacpp is not installed and no llama-server is on PATH", f"{CREATE}, or {own}"
         )
+
+    def deployment(self, wanted: Deployment) -> str:
+        """The arm's `llama-server`."""
+        return deploying.command(wanted)
 
     @contextmanager
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:

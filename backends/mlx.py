@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from backends import fit
-from backends.base import Availability, Backend, Capabilities, Environment, Session
+from backends.base import Availability, Backend, Capabilities, Deployment, Environment, Session
 from backends.installed import first_line, installed, numbers
+from backends.mlxvlm import deploying
 from results.errors import UsageError
 from results.records import EngineConfig, Pair
 
@@ -64,6 +65,10 @@ class Adapter(Backend):
         except (ImportError, OSError) as error:  # a broken installation, e.g. mlx without mlx-cpu on Linux
             return Availability(False, found, None, f"cannot be imported: {first_line(error)}", ADVICE)
         return Availability(True, found, name(), caveat(found), "" if found == TRIED else ADVICE)
+
+    def deployment(self, wanted: Deployment) -> str:
+        """A program over mlx-vlm."""
+        return deploying.snippet(wanted)
 
     @contextmanager
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from backends.base import Availability, Backend, Capabilities, Session
-from backends.ollama_server import places
+from backends.base import Availability, Backend, Capabilities, Deployment, Session
+from backends.ollama_server import deploying, places
 from results.errors import UsageError
 from results.records import EngineConfig, Pair
 
@@ -61,6 +61,10 @@ class Adapter(Backend):
         except RuntimeError:
             start = "-o ollama.start=true" if shutil.which("ollama") else "install and start Ollama, or -o ollama.url=…"
             return Availability(True, None, None, f"no server answers at {url}", start)
+
+    def deployment(self, wanted: Deployment) -> str:
+        """A Modelfile."""
+        return deploying.modelfile(wanted)
 
     @contextmanager
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:

@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from backends import fit
-from backends.base import Availability, Backend, Capabilities, Environment, Session
+from backends.base import Availability, Backend, Capabilities, Deployment, Environment, Session
 from backends.installed import installed, nvidia_gpus
-from backends.sglang_server import versions
+from backends.quoting import remark, shell
+from backends.sglang_server import flags, versions
 from results.errors import UsageError
 from results.records import EngineConfig, Pair
 
 INSTALL = "mtpbench env create sglang"
 OWN = "-o sglang.server=/path/to/sglang"
+
+NOT_TRIED = "The arguments of the launch that was measured; no SGLang could be started where this was written."
 
 NOTES = (
     "one server per arm and draft length: each takes most of a GPU's memory unless told otherwise, e.g. "
@@ -65,6 +68,11 @@ class Adapter(Backend):
             reason = "SGLang computes on a GPU here, and nvidia-smi shows none"
             return Availability(False, found, None, reason, OWN)
         return Availability(True, found, f"cuda:0 {gpus[0]}", versions.caveat(found))
+
+    def deployment(self, wanted: Deployment) -> str:
+        """The arm's `sglang serve`. Raises UsageError."""
+        command = shell(["sglang", *flags.served(wanted.pair, wanted.engine)])
+        return f"{command}\n{remark(NOT_TRIED)}"
 
     @contextmanager
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:

@@ -11,12 +11,13 @@ from dataclasses import replace
 import litert_lm
 
 from backends.base import GREEDY, Session
+from backends.litertlm import asking
 from backends.litertlm.acceptance import decoded, stated
 from backends.litertlm.descriptor import printed
 from backends.litertlm.engine import Engine, Settings, facts, launch
 from results.records import Arrival, Encoded, Generation, Prompt, Request, Sampling, TokenScore
 
-ALWAYS_BEST = litert_lm.SamplerConfig(top_k=1, top_p=1.0, temperature=1.0, seed=0)
+ALWAYS_BEST = litert_lm.SamplerConfig(**asking.GREEDY)
 
 
 class DecodingSession(Session):
@@ -103,7 +104,7 @@ def decode(engine: Engine, text: str, request: Request) -> Generation:
         apply_prompt_template=False,
         sampler_config=ALWAYS_BEST,
         max_output_tokens=request.max_new_tokens,
-        enable_speculative_decoding=request.draft is not None,
+        **asking.drafting(request.draft is not None),
     )
     try:
         session.run_prefill([text])

@@ -9,7 +9,7 @@ from typing import Any
 import litert_lm
 
 from backends import fingerprint
-from backends.litertlm import bundle
+from backends.litertlm import asking, bundle
 from backends.litertlm.bundle import Bundle
 from backends.options import Options
 from results.errors import UsageError
@@ -19,9 +19,6 @@ Engine = Any
 """A `litert_lm.Engine`."""
 
 PACKAGE = "litert-lm-api"
-BACKENDS = ("cpu", "gpu", "npu")
-OPTIONS = ("backend", "max_num_tokens")
-"""What `-o litert.NAME=VALUE` may set."""
 AS_EXPORTED = "as exported"
 
 
@@ -58,21 +55,21 @@ def settings(pair: Pair, engine: EngineConfig) -> Settings:
         raise UsageError(f"{path} drafts {found.draft_length} tokens a round, fixed at export: -k {found.draft_length}")
     if engine.dtype not in ("auto", found.weights):
         raise UsageError(f"{path} holds {found.weights or 'unknown'} weights, fixed at export: leave --dtype out")
-    options = Options("litert", engine.options, OPTIONS)
-    return Settings(path, found, _backend(engine, options), engine.threads, _context(path, options), mtp)
+    options = Options("litert", engine.options, asking.OPTIONS)
+    return Settings(path, found, asking.backend_of(engine, options), engine.threads, _context(path, options), mtp)
 
 
 def launch(wanted: Settings) -> Engine:
     """An engine that is up; `close` destroys it, which is when it says how well it drafted."""
-    backend = {"cpu": litert_lm.Backend.CPU, "gpu": litert_lm.Backend.GPU, "npu": litert_lm.Backend.NPU}
+    backend = getattr(litert_lm.Backend, asking.BACKENDS[wanted.backend])
     try:
         return litert_lm.Engine(
             str(wanted.path),
-            backend=backend[wanted.backend](**({"thread_count": wanted.threads} if wanted.backend == "cpu" else {})),
+            backend=backend(**asking.computing(wanted.backend, wanted.threads)),
             max_num_tokens=wanted.context,
             cache_dir=":nocache",
             enable_benchmark=True,
-            enable_speculative_decoding=wanted.mtp,
+            **asking.drafting(wanted.mtp),
         )
     except RuntimeError as error:  # the engine's own reason is in its log
         raise UsageError(f"{wanted.path} cannot be loaded on {wanted.backend}: {error}; its log says why") from error
@@ -100,19 +97,6 @@ def facts(engine: Engine, wanted: Settings) -> SessionFacts:
             "stop_sequences": [engine.detokenize(ids) for ids in engine.eos_token_ids],
         },
     )
-
-
-def _backend(engine: EngineConfig, options: Options) -> str:
-    """The option, else the device; a device that the option contradicts is refused."""
-    asked = options.text("backend")
-    if asked is not None and asked not in BACKENDS:
-        raise UsageError(f"litert.backend: {asked!r} is none of {', '.join(BACKENDS)}")
-    if engine.device not in ("auto", asked or "cpu"):
-        raise UsageError(
-            f"--device {engine.device}: LiteRT-LM computes on cpu, or on what -o litert.backend={'|'.join(BACKENDS)} "
-            "names, with --device auto"
-        )
-    return asked or "cpu"
 
 
 def _context(path: Path, options: Options) -> int:

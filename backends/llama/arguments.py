@@ -75,15 +75,26 @@ class Launch:
 
 def arguments(launch: Launch, port: int) -> list[str]:
     """Everything after the program's name."""
-    given = ["--model", launch.target, "--host", HOST, "--port", str(port)]
-    given += ["--parallel", str(launch.parallel), "--ctx-size", str(context_size(launch))]
+    flag, model, *serving = served(launch)
+    given = [flag, model, "--host", HOST, "--port", str(port), "--ctx-size", str(context_size(launch))]
+    given += ["--metrics", "--no-ui", "--offline", "--no-context-shift", "--cache-ram", "0", "--no-kv-unified"]
+    return [*given, *serving]
+
+
+def served(launch: Launch) -> list[str]:
+    """Of `arguments` the model and what decides its speed: what anybody would serve it with, measured or not."""
+    given = ["--model", launch.target, "--parallel", str(launch.parallel)]
     if launch.threads is not None:
         given += ["--threads", str(launch.threads), "--threads-batch", str(launch.threads)]
     if launch.devices is not None:
         given += ["--device", launch.devices]
         given += ["--gpu-layers", "0"] if launch.devices == "none" else []
-    given += ["--metrics", "--no-ui", "--offline", "--no-context-shift", "--cache-ram", "0", "--no-kv-unified"]
     return [*given, *speculation(launch.draft, launch.drafter), *launch.flags]
+
+
+def needs_drafter(draft: Draft | None) -> bool:
+    """A file named as the pair's drafter is this arm's."""
+    return draft is not None and (draft.method == "mtp" or draft.method in NEED_DRAFTER)
 
 
 def speculation(draft: Draft | None, drafter: str | None) -> list[str]:

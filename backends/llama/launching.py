@@ -15,7 +15,7 @@ import httpx
 from backends import fingerprint
 from backends.installed import installed as installed_version
 from backends.llama import arguments, asking, fit, gguf
-from backends.llama.arguments import NEED_DRAFTER, Launch
+from backends.llama.arguments import Launch
 from backends.llama.session import ServerSession
 from backends.server import http, process
 from results.errors import UsageError
@@ -70,8 +70,7 @@ def opened(pair: Pair, engine: EngineConfig) -> Iterator[ServerSession]:
     if draft is not None:
         arguments.check_method(draft.method)
     target = gguf.read(pair.target)
-    wants_drafter = draft is not None and (draft.method == "mtp" or draft.method in NEED_DRAFTER)
-    drafter = gguf.read(pair.assistant) if wants_drafter and pair.assistant else None
+    drafter = gguf.read(pair.assistant) if arguments.needs_drafter(draft) and pair.assistant else None
     fit.refuse(pair, draft, target, drafter)
     _check_dtype(engine.dtype, target)
     devices = [] if engine.device == "cpu" else list_devices(program)

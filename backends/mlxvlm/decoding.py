@@ -14,7 +14,7 @@ from mlx_vlm.speculative.utils import speculative_stats_since, speculative_stats
 
 from backends.base import GREEDY, Session
 from backends.hf import encoding  # needs Transformers' tokenizers only, no PyTorch
-from backends.mlxvlm import scoring
+from backends.mlxvlm import asking, scoring
 from backends.mlxvlm.bursts import Recorded, Responses, arrivals, checked
 from backends.mlxvlm.loading import Model, Models
 from backends.mlxvlm.watching import Steps
@@ -93,25 +93,21 @@ class DecodingSession(Session):
             raise ValueError(f"mlx-vlm takes a top-k below the vocabulary of {self.facts.vocab_size:,}")
 
     def _arguments(self, request: Request) -> tuple[dict[str, Any], dict[str, Json]]:
-        """For `stream_generate`, all said explicitly: what is left out comes from the checkpoint. And for the record.
+        """For `stream_generate`, and for the record.
 
         Above temperature 0 MLX's own generator is seeded, which drives the target and, from the same state, the
         drafter: their draws then agree more often. With `seed=` in the call mlx-vlm would take another sampler, whose
         draws are tied to positions, and accept half as many drafts.
         """
         sampling = request.sampling
-        arguments: dict[str, Any] = {"max_tokens": request.max_new_tokens, "temperature": float(sampling.temperature)}
-        arguments |= {"top_p": float(sampling.top_p or 1.0), "top_k": sampling.top_k or 0}
+        arguments = asking.decoding(request.max_new_tokens, sampling, request.draft, self._models.options)
         seen: dict[str, Json] = {}
         if sampling.temperature > 0:
             seed = int.from_bytes(os.urandom(4)) if sampling.seed is None else sampling.seed
             mx.random.seed(seed)
             seen["seed"] = seed
-        if (step := self._models.options.prefill_step_size) is not None:
-            arguments["prefill_step_size"] = step
         if request.draft is not None:
-            arguments |= {"draft_model": self._models.drafter, "draft_kind": "mtp"}
-            arguments["draft_block_size"] = request.draft.length + 1  # the target's own token included
+            arguments["draft_model"] = self._models.drafter
         return arguments, seen
 
     @contextmanager

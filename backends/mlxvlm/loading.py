@@ -22,12 +22,12 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from backends import fingerprint, fit
 from backends.installed import versions as versions_of
-from backends.mlxvlm import device, view
+from backends.mlxvlm import asking, device, view
 from backends.mlxvlm.options import Options
 from results.errors import UsageError
 from results.records import EngineConfig, Json, Pair, SessionFacts
 
-DTYPES: Mapping[str, Any] = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
+DTYPES: Mapping[str, Any] = {name: getattr(mx, name) for name in asking.DTYPES}
 
 Model = Any
 """An `mlx.nn.Module` of mlx-vlm's; its own types do not say more."""

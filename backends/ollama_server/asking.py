@@ -17,6 +17,16 @@ DROPPED = "The weather in the harbour was calm, and so"
 DROPPED_TOKENS = 16
 
 
+def drafting(draft: Draft | None) -> dict[str, Json]:
+    """The option that makes the arm."""
+    return {"draft_num_predict": 0 if draft is None else draft.length}
+
+
+def computing(threads: int | None) -> dict[str, Json]:
+    """Options of the runner."""
+    return {} if threads is None else {"num_thread": threads}
+
+
 def model(place: Place, draft: Draft | None) -> str:
     return place.plain_model if draft is None and place.plain_model is not None else place.model
 
@@ -29,7 +39,7 @@ def generate(place: Place, prompt: Prompt, request: Request, threads: int | None
         raise ValueError("Ollama cannot run past the end of text")
     sampling = request.sampling
     options: dict[str, Json] = {
-        "draft_num_predict": 0 if request.draft is None else request.draft.length,
+        **drafting(request.draft),
         "num_predict": request.max_new_tokens,
         "num_ctx": place.context,
         "temperature": sampling.temperature,
@@ -39,8 +49,7 @@ def generate(place: Place, prompt: Prompt, request: Request, threads: int | None
     }
     if sampling.seed is not None:
         options["seed"] = sampling.seed & 0x7FFFFFFF
-    if threads is not None:
-        options["num_thread"] = threads
+    options |= computing(threads)
     return {
         "model": model(place, request.draft),
         "prompt": prompt.text,

@@ -5,14 +5,18 @@ the rules of acceptance in `verdict`, how steps are executed in `paths`. These m
 imported once an engine opens.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 
 from backends import fit, transformers
-from backends.base import Availability, Backend, Capabilities, Session
+from backends.base import Availability, Backend, Capabilities, Deployment, Session
+from backends.quoting import remark, shell
 from results.records import EngineConfig, Json, Pair
+
+MEASURES_ONLY = "A measuring engine, not a server: deploy what it shows with one of the other runtimes."
 
 NOTES = (
     "the drafter sees no rejected draft's keys and values; Transformers' does: -o reference.rejected_kv=visible",
@@ -50,6 +54,17 @@ class Adapter(Backend):
         from backends.reference import synthetic
 
         return synthetic.beyond_reach(options, lengths)
+
+    def deployment(self, wanted: Deployment) -> str:
+        """The command that measures it again: nobody serves with this engine."""
+        engine, draft = wanted.engine, wanted.engine.draft
+        words = ["mtpbench", "run", "-b", self.name, "-m", wanted.pair.name, "-B", str(wanted.batch_size)]
+        words += [] if draft is None else ["--method", draft.method, "-k", str(draft.length)]
+        words += ["--dtype", engine.dtype, "--device", engine.device]
+        words += [] if engine.threads is None else ["--threads", str(engine.threads)]
+        for name, value in engine.options.items():
+            words += ["-o", f"{self.name}.{name}={value if isinstance(value, str) else json.dumps(value)}"]
+        return f"{shell(words)}\n{remark(MEASURES_ONLY)}"
 
     @contextmanager
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:

@@ -77,9 +77,17 @@ def arguments(pair: Pair, engine: EngineConfig, port: int) -> list[str]:
     All three numbers of a draft are set: SGLang chooses none for MTP. A draft of k tokens is k steps of one candidate
     each, verified together with the token before them.
     """
-    found = ["serve", "--model-path", pair.target, "--host", "127.0.0.1", "--port", str(port)]
-    found += ["--served-model-name", SERVED, "--dtype", engine.dtype, "--stream-interval", "1", "--enable-metrics"]
-    found += ["--random-seed", "0", *_device(engine.device)]
+    program, *serving = served(pair, engine)
+    found = [program, "--host", "127.0.0.1", "--port", str(port), "--served-model-name", SERVED]
+    return [*found, "--stream-interval", "1", "--enable-metrics", "--random-seed", "0", *serving]
+
+
+def served(pair: Pair, engine: EngineConfig) -> list[str]:
+    """Of `arguments` the model and what decides its speed: what anybody would serve it with, measured or not.
+
+    Raises UsageError.
+    """
+    found = ["serve", "--model-path", pair.target, "--dtype", engine.dtype, *_device(engine.device)]
     if engine.trust_remote_code:
         found.append("--trust-remote-code")
     if engine.draft is not None:

@@ -217,7 +217,7 @@ def test_a_device_that_this_build_does_not_compute_on_is_refused(device: str, cp
 
 @needs("vllm")
 @pytest.mark.model
-def test_vllm_s_own_parser_and_configuration_understand_every_method(tmp_path: Path) -> None:
+def test_vllm_s_own_parser_and_configuration_understand_every_method_and_how_it_is_deployed(tmp_path: Path) -> None:
     llama = vllm_configs.folder(tmp_path / "llama", vllm_configs.LLAMA)
     small = vllm_configs.folder(tmp_path / "small", {**vllm_configs.LLAMA, "num_hidden_layers": 1})
     eagle = vllm_configs.folder(tmp_path / "eagle3", vllm_configs.EAGLE3)
@@ -237,7 +237,19 @@ def test_vllm_s_own_parser_and_configuration_understand_every_method(tmp_path: P
         )
         for method, (target, drafter, _, _) in asked.items()
     ]
-    found = in_vllm(given)
+    pair = Pair("p", *demo)
+    arm = replace(ENGINE, draft=Draft("mtp", 3))
+    drafts = flags.drafts(pair, arm, by_batch=((1, 4), (4, 2), (16, 0)))
+    *found, plain, drafted, scheduled = in_vllm(
+        [
+            *given,
+            flags.served(pair, replace(ENGINE, options={"max_num_seqs": 8}), cpu=True),
+            flags.served(pair, arm, cpu=True),
+            [*flags.served(pair, ENGINE, cpu=True), *drafts],
+        ]
+    )
+    assert (plain["method"], drafted["method"], drafted["k"], drafted["by_batch"]) == (None, "mtp", 3, None)
+    assert (scheduled["k"], scheduled["by_batch"]) == (4, [4, *[2] * 3, *[0] * 16])
     assert [each["method"] for each in found] == [method for _, _, method, _ in asked.values()]
     assert [each["drafter"] for each in found] == [drafter for _, _, _, drafter in asked.values()]
     assert [each["k"] for each in found] == [None, 3, 3, 3, 3, 3]

@@ -80,8 +80,20 @@ def understood(arguments: list[str]) -> dict[str, Any]:
         "dtype": str(config.model_config.dtype),
         "method": draft and draft.method,
         "k": draft and draft.num_speculative_tokens,
+        "by_batch": draft and by_batch(draft),
         "drafter": draft and draft.draft_model_config.architecture,
     }
+
+
+def by_batch(draft: Any) -> list[int] | None:
+    """Draft length at 1, 2, … 20 requests, as vLLM's scheduler would look it up; None where it is the same for all."""
+    from vllm.v1.spec_decode.dynamic.utils import build_dynamic_sd_schedule_lookup
+
+    if not draft.uses_dynamic_speculative_decoding():
+        return None
+    given, most = draft.num_speculative_tokens_per_batch_size, draft.num_speculative_tokens
+    lengths: list[int] = build_dynamic_sd_schedule_lookup(given, 20, most)[1:]
+    return lengths
 
 
 if __name__ == "__main__":
