@@ -96,7 +96,7 @@ class GateVerdict:
     put_aside: tuple[CellKey, ...]
     """Cells that no baseline holds as ok, or whose output is not the target's own there: not gated."""
     notes: tuple[str, ...]
-    """What else differs between the runs."""
+    """What else differs between the runs: A is a baseline, B the run that is gated."""
     schema: int = SCHEMA
 
     def count(self, decision: Decision | None) -> int:

@@ -38,14 +38,15 @@ def gate(
     Raises UsageError where the runs may not be compared or have nothing to compare, ValueError for an odd level.
     """
     refuse_twins([now, *baselines])
-    told = dict.fromkeys(_unfinished(now, *baselines))
+    told: dict[str, list[str]] = {}
     here = _places(now)
     there = [_places(run) for run in baselines]
     for run, places in zip(baselines, there, strict=True):
         name = str(run.verdict.run.get("file", "the baseline"))
         found = [*compared(run, now), *_prompts(here, places)]
         refuse(found, allowed, name)
-        told |= dict.fromkeys(f"{name}: {one.text}" if len(baselines) > 1 else one.text for one in found)
+        for text in dict.fromkeys(one.text for one in found):
+            told.setdefault(text, []).append(name)
     expected = _expected(there)
     if not expected:
         raise UsageError("no baseline holds a cell that is ok: there is nothing to hold this run against")
@@ -74,7 +75,10 @@ def gate(
         findings=tuple(findings),
         new=tuple(place[0] for place in fresh if not any(place in places for places in there)),
         put_aside=tuple(place[0] for place in fresh if any(place in places for places in there)),
-        notes=tuple(told),
+        notes=(
+            *_unfinished(now, *baselines),
+            *(text if len(of) == len(baselines) else f"{', '.join(of)}: {text}" for text, of in told.items()),
+        ),
     )
 
 

@@ -23,7 +23,7 @@ def markdown(verdict: GateVerdict) -> str:
     """The whole summary."""
     found = sorted(verdict.findings, key=lambda one: _ORDER.index(one.decision))
     lines = [f"## mtpbench gate: {words.headline(verdict)}", ""]
-    lines += [f"{code(verdict.file)} against {', '.join(code(name) for name in verdict.baselines)}", ""]
+    lines += [f"{code(verdict.file)} (B) against {', '.join(code(name) for name in verdict.baselines)} (A)", ""]
     lines += [prose(words.rules(verdict).capitalize()) + ".", ""]
     told = [finding for finding in found if finding.decision in ("fail", "inconclusive")]
     lines += [_line(finding) for finding in told[:MOST_ROWS]] + ([""] if told else [])

@@ -17,7 +17,7 @@ _OPEN: tuple[Decision | None, ...] = ("inconclusive", None)
 
 def show(verdict: GateVerdict, console: Console) -> None:
     """Print the verdict of `mtpbench gate`."""
-    told = [f"gated     {clean(verdict.file)}", *(f"baseline  {clean(name)}" for name in verdict.baselines)]
+    told = [f"B  gated     {clean(verdict.file)}", *(f"A  baseline  {clean(name)}" for name in verdict.baselines)]
     _print(console, Text("\n".join(told)))
     console.print()
     _print(console, Text(words.headline(verdict), _STYLES[verdict.decision]))

@@ -122,6 +122,16 @@ def test_a_run_is_no_baseline_of_itself_and_no_baseline_counts_twice() -> None:
             gate(here, same, Limits())
 
 
+def test_what_differs_from_some_baselines_only_names_them() -> None:
+    facts = run_facts()["provenance"]
+    one_, two = (
+        as_run([observed(seed=i)], f"{i}", provenance=facts | {"git": {"commit": c}}) for i, c in ((1, "a"), (2, "b"))
+    )
+    here = as_run([observed(seed=7)], provenance=facts | {"git": {"commit": "b"}})
+    assert gate(here, [one_, two], Limits()).notes == ("1: provenance.git.commit: a in A, b in B",)
+    assert gate(here, [one_], Limits()).notes == ("provenance.git.commit: a in A, b in B",)
+
+
 def test_a_run_that_did_not_end_is_named() -> None:
     found = gate(as_run([observed(seed=7)], state="interrupted"), baselines(1), Limits())
     assert found.notes == ("runs/now.sqlite: its run is interrupted, not finished",)
