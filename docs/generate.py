@@ -16,7 +16,8 @@ from typer.cli import get_docs_for_click
 
 from harness.sweep import Sweep
 from mtpbench.cli import app
-from results import certificate, limits, schema, settling, verdicts
+from results import certificate, schema, verdicts
+from results.gating import limits, settling
 from results.records import asked, layout, seen
 
 HERE = Path(__file__).parent

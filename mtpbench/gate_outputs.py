@@ -10,7 +10,7 @@ from mtpbench.writing import present
 from results.errors import UsageError
 
 if TYPE_CHECKING:
-    from results.limits import GateVerdict
+    from results.gating.limits import GateVerdict
 
 # Inside the functions: `mtpbench --help` must not pay for rich.
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reports.text import NOT_COMPUTED, NOT_REVEALED, Line, clean, confidence, count, listed, number, ratio, share, span
-from results.recommendation import AtBatch, BreakEven, Choice, Outcome, Pick, Place, Recommendation, Setting
+from results.choosing.recommendation import AtBatch, BreakEven, Choice, Outcome, Pick, Place, Recommendation, Setting
 
 GAIN = {
     "latency": "as fast as plain decoding",

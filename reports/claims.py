@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.text import NOT_COMPUTED, clean, count, listed, number, span
-from results.claims import Checked, ClaimsVerdict
-from results.ruling import Found, Outcome
+from results.statements.claims import Checked, ClaimsVerdict
+from results.statements.ruling import Found, Outcome
 
 _STYLES: dict[Outcome, str] = {"reproduced": "green", "not reproduced": "yellow", "not comparable": "dim"}
 

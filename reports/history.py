@@ -10,7 +10,7 @@ from rich.text import Text
 
 from reports.text import ABSENT, clean, count, number, ratio, span
 from results.compare import CellKey
-from results.history import Change, Changed, History, Metric, Point, RunPoint, Trend
+from results.trends.history import Change, Changed, History, Metric, Point, RunPoint, Trend
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 GAP = "·"

@@ -12,7 +12,7 @@ from reports.history import facts, headline, method, name, sentences
 from reports.plots.canvas import Picture
 from reports.plots.history import over_runs
 from reports.text import clean
-from results.history import METRICS, History, Trend
+from results.trends.history import METRICS, History, Trend
 
 DRAWN = 8
 """Cells that get pictures, those with changes of level first: the table has all."""

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from reports import advice
 from reports.text import ABSENT, NOT_REVEALED, Tone, number, ratio, size, span
-from results.recommendation import Choice, Recommendation, Setting
+from results.choosing.recommendation import Choice, Recommendation, Setting
 
 _STYLES: dict[Tone, str] = {"good": "bold green", "plain": "", "quiet": "dim", "caution": "bold yellow",
                             "loud": "bold red"}  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reports.machine import dig
-from results.objective import peak_memory
+from results.choosing.objective import peak_memory
 from results.runfile import RunFile
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from reports.groups import Group
 from reports.resources import Resources, Used
 from reports.text import NOT_REVEALED, number, size
-from results.objective import cost
+from results.choosing.objective import cost
 from results.verdicts import ArmTiming, CellVerdict
 
 NOT_MEASURED = "not measured"

@@ -27,9 +27,9 @@ def claims(
     """
     import workloads
     from reports.claims import show_claims
-    from results.claims import check
     from results.judge import judge
-    from results.published import read_claims
+    from results.statements.claims import check
+    from results.statements.published import read_claims
     from results.store import RunFile
 
     published = read_claims(claim or Path(workloads.__path__[0]) / "claims.json")

@@ -14,7 +14,7 @@ from mtpbench.exits import CHECK_FAILED, INTERRUPTED, OK, UNDECIDED
 from results.errors import UsageError
 
 if TYPE_CHECKING:
-    from results.limits import GateVerdict, Limits
+    from results.gating.limits import GateVerdict, Limits
 
 # Inside the functions: `mtpbench --help` must not pay for numpy and rich.
 
@@ -100,7 +100,7 @@ def gate(
     A check fails only if its interval lies wholly beyond the limit and passes only if wholly inside; in between it is
     inconclusive, and says what would settle it.
     """
-    from results.comparable import KINDS
+    from results.gating.comparable import KINDS
 
     odd = [kind for kind in allow or () if kind not in KINDS]
     if odd:
@@ -120,7 +120,7 @@ def gate(
 
 
 def _limits(loss: str, least: str | None, slowdown: str | None, drop: str | None, equivalence: bool) -> "Limits":
-    from results.limits import Limits
+    from results.gating.limits import Limits
 
     try:
         return Limits(
@@ -152,8 +152,8 @@ def _number(flag: str, text: str) -> float:
 def _judge(
     file: Path, baselines: list[Path], limits: "Limits", level: float, looks: int, look: int, allowed: list[str]
 ) -> "GateVerdict":
-    from results.observed import observe
-    from results.regression import gate as gate_runs
+    from results.gating.observed import observe
+    from results.gating.regression import gate as gate_runs
     from results.store import RunFile
 
     with ExitStack() as stack:

@@ -24,8 +24,8 @@ def history(
     Runs that follow each other are compared in versions, drivers, model files, hardware, settings and prompts.
     """
     from reports.history import show_history
-    from results.history import history as history_of
-    from results.history import read
+    from results.trends.history import history as history_of
+    from results.trends.history import read
 
     if not folder.is_dir():
         raise UsageError(f"no folder {folder}: name the folder that holds the run files, e.g. `mtpbench history runs`")

@@ -15,7 +15,7 @@ from mtpbench.writing import present
 from results.errors import UsageError
 
 if TYPE_CHECKING:
-    from results.recommendation import Recommendation
+    from results.choosing.recommendation import Recommendation
     from results.runfile import RunFile
 
 # Inside the function: `mtpbench --help` answers at once.
@@ -65,10 +65,10 @@ def recommend(
     keeps the limits.
     """
     from reports.recommendation import show_recommendation
+    from results.choosing.recommend import recommend as recommend_from
+    from results.choosing.wishes import Wishes
     from results.judge import judged
-    from results.recommend import recommend as recommend_from
     from results.store import RunFile
-    from results.wishes import Wishes
 
     wishes = Wishes(objective.value, max_tpot_ms, max_ttft_ms, min_batch, _bytes(memory), price_per_hour)
     with ExitStack() as stack:

@@ -4,7 +4,7 @@ https://docs.github.com/actions/reference/workflows-and-actions/workflow-command
 """
 
 from reports.gating import words
-from results.limits import GateVerdict
+from results.gating.limits import GateVerdict
 
 MOST = 10
 """Of each kind GitHub shows no more for one step."""

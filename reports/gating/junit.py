@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from reports.gating import words
 from reports.text import clean
-from results.limits import Finding, GateVerdict
+from results.gating.limits import Finding, GateVerdict
 
 
 def junit(verdict: GateVerdict) -> str:

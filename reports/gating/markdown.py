@@ -10,8 +10,8 @@ import re
 from reports.gating import words
 from reports.gating.picture import picture
 from reports.text import clean
-from results.gate import Decision
-from results.limits import Finding, GateVerdict
+from results.gating.gate import Decision
+from results.gating.limits import Finding, GateVerdict
 
 MOST_ROWS = 150
 """Rows of the table: a step summary may have 1 MB."""

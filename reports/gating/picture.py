@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reports.gating import words
-from results.limits import Criterion, Finding
+from results.gating.limits import Criterion, Finding
 
 WIDTH = 41
 _REACH = 4.0

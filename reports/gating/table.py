@@ -8,8 +8,8 @@ from rich.text import Text
 
 from reports.gating import words
 from reports.text import clean
-from results.gate import Decision
-from results.limits import Finding, GateVerdict
+from results.gating.gate import Decision
+from results.gating.limits import Finding, GateVerdict
 
 _STYLES: dict[Decision | None, str] = {"pass": "green", "fail": "bold red", "inconclusive": "bold yellow", None: "dim"}
 _OPEN: tuple[Decision | None, ...] = ("inconclusive", None)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from reports.text import NOT_COMPUTED, NOT_REVEALED, clean, count, listed, number, ratio
 from results.compare import CellKey
-from results.gate import Decision
-from results.limits import Finding, GateVerdict
-from results.settling import Settling
+from results.gating.gate import Decision
+from results.gating.limits import Finding, GateVerdict
+from results.gating.settling import Settling
 
 DECISIONS: dict[Decision | None, str] = {
     "pass": "PASS",

@@ -10,7 +10,7 @@ from reports.history import figure, name, sentence
 from reports.plots.axes import legend, ratio_axis, synthetic_mark, whisker
 from reports.plots.canvas import COLOUR, Picture, canvas
 from reports.text import count, span
-from results.history import Metric, Point, RunPoint, Trend
+from results.trends.history import Metric, Point, RunPoint, Trend
 from results.verdicts import Interval
 
 _TITLES: dict[Metric, str] = {

@@ -19,9 +19,9 @@ from reports.gating.junit import junit
 from reports.gating.markdown import MOST_ROWS, code, markdown, prose
 from reports.gating.picture import WIDTH, picture
 from reports.gating.table import show
-from results.limits import GateVerdict, Limits
-from results.regression import gate
-from results.settling import Settling
+from results.gating.limits import GateVerdict, Limits
+from results.gating.regression import gate
+from results.gating.settling import Settling
 
 GOLDEN = Path(__file__).parent / "golden"
 FOUR = (1, 2, 4, 5)

@@ -12,8 +12,8 @@ from support.verdicts import HOSTILE, cell, hostile, run_facts
 
 from reports.history_page import DRAWN, render
 from reports.plots.history import over_runs
-from results.history import METRICS, History, Snapshot, history
 from results.origin import Origin
+from results.trends.history import METRICS, History, Snapshot, history
 
 
 def steps(days: int = 10, *, settings: int = 1, bad: bool = False) -> History:

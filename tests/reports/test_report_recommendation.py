@@ -16,8 +16,8 @@ from support.verdicts import HOSTILE
 from mtpbench.cli import run as mtpbench
 from reports import advice
 from reports.recommendation import show_recommendation
-from results.objective import Name
-from results.recommendation import (
+from results.choosing.objective import Name
+from results.choosing.recommendation import (
     Against,
     Aside,
     AtBatch,
@@ -29,9 +29,9 @@ from results.recommendation import (
     Recommendation,
     Setting,
 )
+from results.choosing.wishes import Wishes
 from results.runfile import RunFile
 from results.verdicts import Interval
-from results.wishes import Wishes
 
 PLACE = Place("runs/a.sqlite", 0, "transformers", "demo", 1, 64, 96, 0.0, "float32", "cpu", "here")
 

@@ -14,11 +14,11 @@ from support.verdicts import HOSTILE, cell, demo, hostile, run_facts, speedup, v
 
 from mtpbench.cli import run as mtpbench
 from reports.claims import show_claims
-from results.claims import Checked, check
 from results.errors import UsageError
-from results.published import Claim, read_claims
-from results.ruling import Outcome
-from results.scope import mismatches, stands_in
+from results.statements.claims import Checked, check
+from results.statements.published import Claim, read_claims
+from results.statements.ruling import Outcome
+from results.statements.scope import mismatches, stands_in
 from results.verdicts import CellVerdict, Interval, RunVerdict, as_json
 
 SHIPPED = Path(__file__).parents[2] / "workloads" / "claims.json"

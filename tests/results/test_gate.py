@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from results.gate import Decision, Declared, rule, together
+from results.gating.gate import Decision, Declared, rule, together
 from results.intervals import Part, half_width, t_quantile
 
 STEADY = [Part(0.01**2, 9)]

@@ -17,8 +17,8 @@ from support.verdicts import HOSTILE, cell, hostile, run_facts, verdict
 from mtpbench.cli import run as mtpbench
 from reports.history import blocks, headline, name, show_history, telling
 from results.errors import UsageError
-from results.history import Changed, History, Point, Snapshot, Trend, history, read, snapshot
 from results.origin import Origin
+from results.trends.history import Changed, History, Point, Snapshot, Trend, history, read, snapshot
 from results.verdicts import CellVerdict, as_json
 
 DAY = 86_400 * 10**9

@@ -8,8 +8,8 @@ import pytest
 from support.big_run import write_big_run
 from support.fake_run import Call, World, write
 
-from results.changes import rate
-from results.observed import Run, observe
+from results.gating.changes import rate
+from results.gating.observed import Run, observe
 from results.store import RunFile
 
 

@@ -15,16 +15,16 @@ from support.fake_run import Call, World, write
 from support.paced import FAST, PLAIN_MS, paced, watts
 from support.verdicts import cell, speedup, verdict
 
-from results.breakeven import break_even
+from results.choosing.breakeven import break_even
+from results.choosing.recommend import recommend
+from results.choosing.recommendation import AtBatch, Choice, Outcome, Place, Recommendation, Setting
+from results.choosing.wishes import Wishes
 from results.errors import UsageError
 from results.judge import Judged, judged
 from results.ranking import why_unranked
-from results.recommend import recommend
-from results.recommendation import AtBatch, Choice, Outcome, Place, Recommendation, Setting
 from results.records import CONTROL, Failure, Generation
 from results.runfile import RunFile
 from results.verdicts import CellVerdict, Interval, as_json
-from results.wishes import Wishes
 
 OPEN = ExitStack()
 

@@ -10,11 +10,11 @@ from support.gated import as_run, baselines, observed, without
 from support.verdicts import run_facts
 
 from results.errors import UsageError
+from results.gating.limits import Criterion, Finding, GateVerdict, Limits
+from results.gating.observed import Drafts, Run
+from results.gating.regression import gate
 from results.intervals import Part
-from results.limits import Criterion, Finding, GateVerdict, Limits
-from results.observed import Drafts, Run
 from results.origin import Origin
-from results.regression import gate
 from results.verdicts import as_json
 
 EVERYTHING = Limits(min_speedup=1.5, acceptance_drop=0.02, equivalence=True, tpot_asked=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from results.shifts import can_be_searched, shifts
+from results.trends.shifts import can_be_searched, shifts
 
 LEVEL = 0.05
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from support.chain import Machine, simulate
 
-from results import selection, standing
+from results import selection
+from results.choosing import standing
 from results.speedup import Effects
 
 PLAIN = 0

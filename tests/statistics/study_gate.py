@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from results import gate, speedup
-from results.gate import Declared
+from results import speedup
+from results.gating import gate
+from results.gating.gate import Declared
 from results.intervals import Part
 from tests.statistics.designs import USUAL
 from tests.support.chain import Machine, simulate

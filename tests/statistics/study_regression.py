@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from results.criteria import decide, is_gated, questions
-from results.gate import Declared, together
+from results.gating.criteria import decide, is_gated, questions
+from results.gating.gate import Declared, together
+from results.gating.limits import Limits
+from results.gating.observed import Observed
+from results.gating.regression import key_of
 from results.intervals import Part
-from results.limits import Limits
-from results.observed import Observed
-from results.regression import key_of
 from results.verdicts import CellVerdict
 from tests.statistics.designs import USUAL
 from tests.support.chain import Machine, simulate

@@ -9,8 +9,8 @@ from typing import Any
 
 from support.verdicts import cell, verdict
 
+from results.gating.observed import Drafts, Observed, Run
 from results.intervals import Part
-from results.observed import Drafts, Observed, Run
 from results.origin import Origin
 
 UNITS = 24

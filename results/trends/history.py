@@ -14,7 +14,7 @@ from results.errors import RunFileError, UsageError
 from results.judge import judge
 from results.origin import Origin, changed, origin
 from results.runfile import RunFile
-from results.shifts import FEWEST, can_be_searched, shifts
+from results.trends.shifts import FEWEST, can_be_searched, shifts
 from results.verdicts import CellVerdict, Interval, RunVerdict, Status
 
 SCHEMA = 1

@@ -6,8 +6,8 @@ from dataclasses import fields, replace
 from itertools import groupby
 
 from results.compare import CellKey, Ratio, speedup_ratio
-from results.published import Statement
-from results.ruling import Found, Outcome, against, found, unusable
+from results.statements.published import Statement
+from results.statements.ruling import Found, Outcome, against, found, unusable
 from results.verdicts import CellVerdict, Speedup
 
 

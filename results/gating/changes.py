@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from results.gating.observed import Drafts
 from results.intervals import Part
 from results.metrics import Floats
-from results.observed import Drafts
 
 FEWEST_RUNS = 3
 """Baselines from which how much runs differ is estimated at all."""

@@ -5,17 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from results import selection, speedup, standing
+from results import selection, speedup
 from results.arm import Arm
+from results.choosing import standing
+from results.choosing.objective import Objective, Watts, cost, joules_per_token, rate
+from results.choosing.recommendation import Against, Aside, Setting
+from results.choosing.wishes import Wishes, outside
 from results.effects import Effects, effects, pair, point
 from results.group import Group
-from results.objective import Objective, Watts, cost, joules_per_token, rate
 from results.ranking import why_unranked
-from results.recommendation import Against, Aside, Setting
 from results.records import PLAIN, SPECULATIVE
 from results.validity import unfit
 from results.verdicts import CellVerdict, Interval
-from results.wishes import Wishes, outside
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from results.published import Ends, Scope
+from results.statements.published import Ends, Scope
 from results.verdicts import CellVerdict
 
 _RANDOM = "random:"

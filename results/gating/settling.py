@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from results.changes import Change
+from results.gating.changes import Change
 from results.intervals import Part, half_width, t_quantile
 
 MOST_UNITS = 100_000

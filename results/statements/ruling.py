@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from results.published import Statement
+from results.statements.published import Statement
 from results.verdicts import CellVerdict, Interval
 
 Outcome = Literal["reproduced", "not reproduced", "not comparable"]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from results.recommendation import AtBatch, BreakEven, Place
+from results.choosing.recommendation import AtBatch, BreakEven, Place
 
 
 def break_evens(found: Iterable[tuple[Place, AtBatch]]) -> tuple[BreakEven, ...]:

@@ -1,4 +1,4 @@
-"""What `results.recommend` says: the shape of `mtpbench recommend --json` (schema 1).
+"""What `results.choosing.recommend` says: the shape of `mtpbench recommend --json` (schema 1).
 
 Ratios are plain over drafted in what the objective counts (time per token, money, energy), so that above 1 drafting is
 the better; None means unknown or not computed.
@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from results.objective import Name
+from results.choosing.objective import Name
+from results.choosing.wishes import Wishes
 from results.verdicts import Interval
-from results.wishes import Wishes
 
 SCHEMA = 1
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from results.errors import UsageError
-from results.observed import Observed, Run
+from results.gating.observed import Observed, Run
 from results.origin import differences
 
 Kind = Literal["hardware", "settings", "prompts"]

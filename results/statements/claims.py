@@ -13,10 +13,10 @@ chosen it. The ruling is that of an interval for other prompts like the run's (M
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from results import directions
-from results.published import Claim, Metric, Statement
-from results.ruling import Found, Outcome, against, found, together, unusable
-from results.scope import left_open, mismatches
+from results.statements import directions
+from results.statements.published import Claim, Metric, Statement
+from results.statements.ruling import Found, Outcome, against, found, together, unusable
+from results.statements.scope import left_open, mismatches
 from results.verdicts import CellVerdict, RunVerdict
 
 SCHEMA = 1

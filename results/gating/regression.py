@@ -1,4 +1,4 @@
-"""A run against its baselines, cell by cell and limit by limit (METHOD section 6, `results.gate`).
+"""A run against its baselines, cell by cell and limit by limit (METHOD section 6, `results.gating.gate`).
 
 Paired speed-up and acceptance are held against limits from a single baseline on. What a further run of the same thing
 would add to them is in their intervals from three baselines on, and said to be missing before. Speculative TPOT, which
@@ -9,13 +9,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
-from results.comparable import Difference, compared, refuse, refuse_twins, same_prompts
 from results.compare import CellKey
-from results.criteria import Place, answer, is_gated, left_out, questions
 from results.errors import UsageError
-from results.gate import Decision, Declared, together
-from results.limits import Finding, GateVerdict, Limits
-from results.observed import Observed, Run
+from results.gating.comparable import Difference, compared, refuse, refuse_twins, same_prompts
+from results.gating.criteria import Place, answer, is_gated, left_out, questions
+from results.gating.gate import Decision, Declared, together
+from results.gating.limits import Finding, GateVerdict, Limits
+from results.gating.observed import Observed, Run
 from results.verdicts import CellVerdict
 
 _COUNTS = ("ok", "unverified")

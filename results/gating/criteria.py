@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from results import changes
-from results.changes import FEWEST_RUNS, Change
 from results.compare import CellKey
-from results.gate import Decision, Declared, Ruling, rule
-from results.limits import Criterion, Finding, Limits
-from results.observed import Observed
-from results.settling import Settling, settling
+from results.gating import changes
+from results.gating.changes import FEWEST_RUNS, Change
+from results.gating.gate import Decision, Declared, Ruling, rule
+from results.gating.limits import Criterion, Finding, Limits
+from results.gating.observed import Observed
+from results.gating.settling import Settling, settling
 from results.verdicts import Interval
 
 Place = tuple[CellKey, int]

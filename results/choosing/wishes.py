@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from results.choosing.objective import NAMES, Name
 from results.errors import UsageError
-from results.objective import NAMES, Name
 
 
 @dataclass(frozen=True, slots=True)

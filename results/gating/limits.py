@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from results.compare import CellKey
-from results.gate import Decision
-from results.settling import Settling
+from results.gating.gate import Decision
+from results.gating.settling import Settling
 from results.verdicts import Interval
 
 SCHEMA = 1

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from results import speedup
-from results.breakeven import break_evens
-from results.contenders import Contenders
+from results.choosing.breakeven import break_evens
+from results.choosing.contenders import Contenders
+from results.choosing.objective import Objective, objective, peak_memory, watts
+from results.choosing.recommendation import Aside, AtBatch, Choice, Outcome, Pick, Place, Recommendation, Setting
+from results.choosing.wishes import Wishes
 from results.effects import point
 from results.errors import UsageError
 from results.judge import Judged
-from results.objective import Objective, objective, peak_memory, watts
-from results.recommendation import Aside, AtBatch, Choice, Outcome, Pick, Place, Recommendation, Setting
 from results.verdicts import CellVerdict, Interval, RunVerdict
-from results.wishes import Wishes
 
 
 def recommend(runs: Sequence[Judged], wishes: Wishes) -> Recommendation:

@@ -1,0 +1,1 @@
+"""Run files -> which setting to deploy."""

@@ -1,0 +1,1 @@
+"""A folder of run files as a history."""
