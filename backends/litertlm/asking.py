@@ -14,6 +14,9 @@ OPTIONS = ("backend", "max_num_tokens")
 GREEDY: Mapping[str, Any] = {"top_k": 1, "top_p": 1.0, "temperature": 1.0, "seed": 0}
 """Of a `SamplerConfig`."""
 
+UNCACHED: Mapping[str, Any] = {"cache_dir": ":nocache"}
+"""Of an engine: no compiled weights are left beside the bundle."""
+
 
 def backend_of(engine: EngineConfig, options: Options) -> str:
     """The option, else the device. Raises UsageError for a device that the option contradicts."""

@@ -20,7 +20,10 @@ def snippet(wanted: Deployment) -> str:
     sampler = Name(call("litert_lm.SamplerConfig", **asking.GREEDY))
     decoding = {"apply_prompt_template": False, "sampler_config": sampler, "max_output_tokens": wanted.max_new_tokens}
     lines = ["import litert_lm", ""]
-    lines += ["engine = " + call("litert_lm.Engine", wanted.pair.target, backend=device, **context, **drafts)]
+    lines += [
+        "engine = "
+        + call("litert_lm.Engine", wanted.pair.target, backend=device, **asking.UNCACHED, **context, **drafts)
+    ]
     lines += [remark(AS_SAMPLED)] if engine.draft is not None else []
     lines += ["session = " + call("engine.create_session", **decoding, **drafts)]
     lines += [call("session.run_prefill", [PROMPT])]

@@ -67,7 +67,7 @@ def launch(wanted: Settings) -> Engine:
             str(wanted.path),
             backend=backend(**asking.computing(wanted.backend, wanted.threads)),
             max_num_tokens=wanted.context,
-            cache_dir=":nocache",
+            **asking.UNCACHED,
             enable_benchmark=True,
             **asking.drafting(wanted.mtp),
         )

@@ -79,6 +79,13 @@ def test_recommended_lengths_that_differ_by_batch_become_a_schedule(tmp_path: Pa
     assert not any("per_batch_size" in text for text in read(path, 2, 4).values())
 
 
+def test_one_length_for_all_batches_needs_no_schedule_and_two_methods_have_none(tmp_path: Path) -> None:
+    lookup = replace(cell(2, 8, 1), draft=Draft("prompt-lookup", 2))
+    path = written(tmp_path / "r.sqlite", [cell(4), cell(4, 8, 1), lookup])
+    assert not any("per_batch_size" in text for text in read(path, 1, 2).values())
+    assert not any("per_batch_size" in text for text in read(path, 1, 3).values())
+
+
 def test_a_run_file_allows_no_code_of_a_model_s_own(tmp_path: Path) -> None:
     path = written(tmp_path / "r.sqlite", [cell(4)], EngineConfig(trust_remote_code=True))
     (text,) = read(path).values()
