@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from reports import ablation, divergences, economy, evidence, machine, operating, prediction, raw, tradeoff
 from reports.groups import Group, groups, measures_speed
 from reports.lossless import Summary, block, summary
-from reports.plots import acceptance, pareto, speed, theory
+from reports.plots import acceptance, experts, pareto, speed, theory
 from reports.plots import prediction as predicted
 from reports.plots.canvas import Picture
 from reports.resources import resources
@@ -38,6 +38,7 @@ class Setting:
     scatter: tuple[Picture, ...]
     spent: tuple[tradeoff.Spent, ...]
     """Of every cell, in the group's order."""
+    experts: tuple[Picture, ...] = ()
 
     @property
     def balance(self) -> tradeoff.Spent | None:
@@ -124,6 +125,7 @@ def _setting(
         parts=_kept(acceptance.by_category(f"{key}-category", group), acceptance.by_output(f"{key}-output", group)),
         scatter=_kept(speed.scatter(f"{key}-units", group)),
         spent=spent,
+        experts=_kept(experts.by_layer(f"{key}-experts", group, spent)),
     )
 
 

@@ -1,5 +1,6 @@
 """The HTML report in a real browser: headless Chromium, driven by Selenium."""
 
+import importlib.util
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -10,6 +11,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 from support.predictions import economy
 from support.runs import run_file
 from support.verdicts import ALL, HOSTILE, one_cell, slower
@@ -22,6 +24,10 @@ FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+_AXE = importlib.util.find_spec("axe_core_python")
+assert _AXE and _AXE.origin
+AXE = Path(_AXE.origin).with_name("axe.min.js")
+"""axe-core, which the package carries."""
 WIDTHS = (360, 390, 1280)
 Open = Callable[..., Any]
 
@@ -321,6 +327,62 @@ def test_the_certificate_is_on_the_first_screen(visit: Open, name: str) -> None:
     certificate = page.find_element(By.CSS_SELECTOR, ".lossless")
     assert certificate.rect["y"] + certificate.rect["height"] < 900
     assert "Worst regret" in certificate.text
+
+
+LOOKS = [
+    (name, width, scheme) for name in ("troubled", "economy") for width in (390, 1280) for scheme in ("light", "dark")
+]
+LOOKS += [(name, *look) for name in ("refuted", "hostile", "two") for look in ((390, "dark"), (1280, "light"))]
+
+
+@pytest.mark.parametrize(("name", "width", "scheme"), LOOKS)
+def test_axe_finds_nothing_against_wcag(visit: Open, name: str, width: int, scheme: str) -> None:
+    page = visit(name, width, scheme)
+    page.execute_script("document.querySelectorAll('details').forEach(e => { e.open = true; })")
+    page.execute_script(AXE.read_text("utf-8"))
+    found = page.execute_async_script(
+        """const done = arguments[0];
+           axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'], resultTypes: ['violations']})
+             .then(r => done([r.passes.length, r.violations.map(v =>
+                       [v.id, v.nodes.length, v.nodes[0].html.slice(0, 200)])]),
+                   e => done([0, String(e)]))"""
+    )
+    passed, violations = found
+    assert violations == []
+    assert passed > 10, "axe looked at nothing"
+
+
+def test_axe_would_find_something(visit: Open) -> None:
+    page = visit("one_cell")
+    page.execute_script("document.querySelector('fieldset').innerHTML = '<input><img src=data:,>'")
+    page.execute_script(AXE.read_text("utf-8"))
+    found = page.execute_async_script("axe.run().then(r => arguments[0](r.violations.map(v => v.id)))")
+    assert {"image-alt", "label"} <= set(found)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", ["demo", "hostile", "two"])
+def test_opened_raw_tables_stay_inside_the_page(visit: Open, name: str, width: int) -> None:
+    page = visit(name, width)
+    page.execute_script("document.querySelectorAll('details.raw').forEach(e => { e.open = true; })")
+    wide, room = page.execute_script("const e = document.documentElement; return [e.scrollWidth, e.clientWidth]")
+    assert wide <= room <= width
+    assert page.get_log("browser") == []
+
+
+def test_raw_tables_download_without_javascript(visit: Open, browser: webdriver.Chrome, tmp_path: Path) -> None:
+    folder = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", folder)
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        page = visit("one_cell")
+        page.find_element(By.CSS_SELECTOR, "a[download$='-cells.csv']").send_keys(Keys.ENTER)
+        wait = WebDriverWait(page, 20)
+        (file,) = wait.until(lambda _: list(tmp_path.glob("*.csv")))
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert file.name == "one_cell0-cells.csv"
+    assert file.read_text("utf-8").startswith('"group","backend","pair"')
 
 
 def test_a_wrong_verdict_differs_from_a_good_one_by_more_than_colour(visit: Open) -> None:

@@ -167,7 +167,8 @@ def test_the_report_shows_what_is_spent(tmp_path: Path) -> None:
                  "Money per million tokens 10.0 → 5.00 (−50 %)"):  # fmt: skip
         assert said in first, said
     for said in ("5.00 kB → 7.00 kB", "640 B → 640 B", "200 → 450 (+125 %)", "2.00 → 6.00 (5.00–7.00)",
-                 "Money is 3.60 an hour"):  # fmt: skip
+                 "Money is 3.60 an hour",
+                 "plain 2.00 for 5.00 tokens a pass; k = 4 6.00 (5.00–7.00) for 5.00 tokens a pass."):  # fmt: skip
         assert said in told, said
 
 
