@@ -44,6 +44,7 @@ def _text(cell: Cell, launch: Launch, by_batch: tuple[tuple[int, int], ...]) -> 
     except UsageError:  # imported figures, or an adapter of a package that is not here
         return None
     try:
+        _refuse_options(launch)
         wanted = Deployment(
             pair=_pair(launch.pair, backend),
             engine=replace(launch.engine, draft=cell.draft, trust_remote_code=False),
@@ -57,6 +58,13 @@ def _text(cell: Cell, launch: Launch, by_batch: tuple[tuple[int, int], ...]) -> 
     except UsageError as error:
         return remark(f"How to deploy it cannot be said: {error}")
     return f"{text}\n{remark(DISTRUSTED)}" if text and launch.engine.trust_remote_code else text
+
+
+def _refuse_options(launch: Launch) -> None:
+    """Raises UsageError for what a program would take for an option where it expects a value."""
+    for value in (launch.engine.dtype, launch.engine.device, launch.facts.device if launch.facts else ""):
+        if value.startswith("-"):
+            raise UsageError(f"{value!r} is no dtype and no device")
 
 
 def _pair(name: str, backend: Backend) -> Pair:

@@ -103,6 +103,13 @@ def test_a_stranger_s_pair_is_a_word_and_no_option(tmp_path: Path) -> None:
     assert all(line.isprintable() for line in text.split("\n"))
 
 
+def test_no_setting_is_taken_for_an_option(tmp_path: Path) -> None:
+    strange = [{"engine": EngineConfig(dtype="--x")}, {"engine": EngineConfig(device="--x")}]
+    for number, launched in enumerate([*strange, {"facts": replace(FACTS, device="--rpc=evil")}]):
+        (text,) = read(written(tmp_path / f"{number}.sqlite", [cell(4)], **launched)).values()  # type: ignore[arg-type]
+        assert text.startswith("# How to deploy it cannot be said")
+
+
 def test_files_that_are_not_on_this_machine_are_named_as_they_were(tmp_path: Path) -> None:
     name = "~/models/target:/elsewhere/drafter"
     (text,) = read(written(tmp_path / "r.sqlite", [cell(4, pair=name)], pair=name)).values()
