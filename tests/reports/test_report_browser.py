@@ -370,6 +370,18 @@ def test_opened_raw_tables_stay_inside_the_page(visit: Open, name: str, width: i
     assert page.get_log("browser") == []
 
 
+@pytest.mark.parametrize("name", ["demo", "economy", "broken", "two"])
+def test_nothing_is_wider_than_paper(visit: Open, name: str) -> None:
+    page = visit(name, 720)  # A4 less the margins
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    wide = page.execute_script(
+        """return [...document.querySelectorAll('table, svg')].filter(e => e.getBoundingClientRect().right > 721)
+           .map(e => e.caption?.textContent ?? e.id)"""
+    )
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert wide == []
+
+
 def test_raw_tables_download_without_javascript(visit: Open, browser: webdriver.Chrome, tmp_path: Path) -> None:
     folder = {"behavior": "allow", "downloadPath": str(tmp_path)}
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", folder)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.verdicts import cell, hostile, verdict
+from support.verdicts import HOSTILE, cell, hostile, verdict
 
 from reports.groups import groups
 from reports.html import render
@@ -188,7 +188,13 @@ def test_runtimes_stand_side_by_side(tmp_path: Path) -> None:
 
 
 def test_a_strangers_names_do_nothing_in_the_new_tables(tmp_path: Path) -> None:
-    html = shown(tmp_path, hostile(), 1.0)
+    attack = HOSTILE + "m" * 1_000_000
+    run = hostile()
+    made = replace(
+        run, cells=[replace(c, backend=attack, pair=attack, method=attack, reason=attack) for c in run.cells]
+    )
+    html = shown(tmp_path, made, 1.0)
     assert html.count("<script>") == 1
     assert "<img" not in html
     assert not set(html) & set("\x1b\x07\x00\x9b\u202e\u2066\ud800")
+    assert len(html) < 1_000_000

@@ -8,16 +8,25 @@ import pytest
 from support.verdicts import ALL, acceptance, broken, cell, demo, hostile, indistinguishable, troubled, verdict
 
 from reports.groups import groups
+from reports.operating import choices
 from reports.plots import acceptance as accepted
-from reports.plots import speed, theory
+from reports.plots import experts, pareto, speed, theory
 from reports.plots.canvas import Picture
-from results.verdicts import AcceptanceOf, RunVerdict
+from reports.resources import Used
+from reports.tradeoff import Spent
+from results.verdicts import AcceptanceOf, CellVerdict, RunVerdict
+
+
+def using(cell: CellVerdict) -> Spent:
+    """Of a mixture with three layers, one of which drafting leaves as it is."""
+    return Spent(cell, Used(experts=(8.0, 12.5, 8.0 + cell.draft_length)), Used(experts=(8.0, 8.0, 8.0)), None)
 
 
 def pictures(run: RunVerdict) -> list[Picture]:
     found = groups(run)
     extent = speed.extent(found)
     made = [speed.decision("best", found), speed.certificate("aa", found)]
+    made += [pareto.pareto(f"pareto{i}", choice) for i, choice in enumerate(choices(found)[:2])]
     for i, group in enumerate(found[:2]):
         made += [
             speed.by_length(f"length{i}", group, extent),
@@ -28,6 +37,7 @@ def pictures(run: RunVerdict) -> list[Picture]:
             accepted.by_output(f"output{i}", group),
             theory.expectation(f"theory{i}", group),
             theory.waterfall(f"waterfall{i}", group),
+            experts.by_layer(f"experts{i}", group, [using(cell) for cell in group.cells]),
         ]
     return [picture for picture in made if picture is not None]
 
@@ -41,8 +51,8 @@ def words(svg: str) -> list[str]:
     return ["".join(node.itertext()) for node in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
-def test_all_ten_kinds_of_pictures_are_drawn_for_a_full_run(of_demo: dict[str, Picture]) -> None:
-    assert len(of_demo) == 2 + 2 * 8
+def test_all_twelve_kinds_of_pictures_are_drawn_for_a_full_run(of_demo: dict[str, Picture]) -> None:
+    assert len(of_demo) == 2 + 2 + 2 * 9
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name != "six_backends"])
