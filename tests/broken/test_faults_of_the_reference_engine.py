@@ -29,7 +29,6 @@ CAUGHT_BY = [
     *(("unexplained", BATCH, fault) for fault in OF_A_BATCH),
     *(("unexplained", Asked(batch, narrow=True), reference.window_too_wide) for batch in (1, 4)),
     ("biased", DRAWN, reference.draft_may_be_drawn_again),
-    ("biased", DRAWN_BOTH, reference.draft_may_be_drawn_again),
     ("biased", DRAWN_BOTH, reference.kept_with_p),
     ("biased", Asked(1, temperature=1.0), reference.another_temperature),
     ("biased", DRAWN, reference.another_temperature),
@@ -65,10 +64,3 @@ def test_a_fault_is_caught_by_the_check_named_for_it(
     found = reference_runs.run(sessions, fault, asked, texts, tmp_path / "run.sqlite")
     assert found.flags == {check}
     assert not found.certified
-
-
-@pytest.mark.parametrize("fault", OF_A_BATCH)
-def test_a_fault_between_rows_does_nothing_to_one_prompt_at_a_time(
-    sessions: Opened, texts: Path, tmp_path: Path, fault: Fault
-) -> None:
-    assert reference_runs.run(sessions, fault, ALONE, texts, tmp_path / "run.sqlite").certified

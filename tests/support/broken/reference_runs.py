@@ -23,7 +23,6 @@ from results.store import RunFile
 from workloads import prompts
 
 SEED = 7
-NEW_TOKENS = 28
 NARROW = 16
 """Tokens of a window in which one more counts; one more than the demo pair's 128 turns no greedy token."""
 TEXTS = 40
@@ -50,6 +49,11 @@ class Asked:
         if self.batch > 1:
             return 2 if self.temperature > 0 else 1
         return 12 if self.temperature > 0 else 6
+
+    @property
+    def output_tokens(self) -> int:
+        """Of a prompt. One wrong token is enough; a wrong distribution takes more to show."""
+        return 48 if self.batch > 1 and self.temperature > 0 else 28
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def run(sessions: Opened, fault: Fault, asked: Asked, texts: Path, path: Path) -
         workloads=(str(texts),),
         draft_lengths=(K,),
         batch_sizes=(asked.batch,),
-        output_tokens=NEW_TOKENS,
+        output_tokens=asked.output_tokens,
         prompts=asked.units,
         temperature=(asked.temperature,),
         backend={"reference": {"drafts": asked.drafts}},
