@@ -171,14 +171,15 @@ class Runner:
             return
         cell_id, cell = self.cells[arm.cell]
         last: int | None = None
-        for repeat in range(self.plan.sweep.warmup):
+        most = self.plan.sweep.of(cell.backend).warmup
+        for repeat in range(most):
             launch = (cell_id, self.fleet.launch_of(arm.engine)) if self.fleet.get(arm.engine) else None
             if launch is None or launch in self.warm or self.given_up(arm):
                 return
             self.observer.warming(cell)
             trial = self.measure(group, Call(arm, 0, WARMUP), 0, repeat)
             steady = last is not None and abs(trial.wall_ns / last - 1) <= STEADY
-            if trial.failure or steady or repeat == self.plan.sweep.warmup - 1:
+            if trial.failure or steady or repeat == most - 1:
                 self.warm.add(launch)
             last = trial.wall_ns
 

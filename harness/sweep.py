@@ -53,6 +53,7 @@ class Only(BaseModel):
     draft_lengths: Counts | None = None
     batch_sizes: Counts | None = None
     prompt_tokens: Lengths | None = None
+    warmup: Count | None = None
     prompts: Count | None = None
     """At most so many units."""
 
@@ -98,8 +99,8 @@ class Sweep(BaseModel):
     )
     only: dict[str, Only] = Field(
         {},
-        description="a table per backend, [only.NAME], of which draft_lengths, batch_sizes and prompt_tokens it alone "
-        "is asked for, and for how many prompts (units) at most",
+        description="a table per backend, [only.NAME], of which draft_lengths, batch_sizes, prompt_tokens and warmup "
+        "it alone is asked for, and for how many prompts (units) at most",
     )
     ignore_eos: bool = Field(False, description="true or false (true: run past the natural end)")
     speed: bool = Field(True, description="true or false (false: only verify that the output is the target's own)")

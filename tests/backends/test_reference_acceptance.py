@@ -154,7 +154,7 @@ def test_only_draft_lengths_that_cannot_reach_it_are_refused() -> None:
         able.refused_lengths([1], {"acceptance_length": 0})
 
 
-ASKED = ["run", "-b", "reference", "-m", "demo", "-p", "40", "-n", "64", "--prompts", "4", "--no-report",
+ASKED = ["run", "-b", "reference", "-m", "demo", "-p", "40", "-n", "48", "--no-report",
          "-o", "reference.acceptance_length=2.5", "--ignore-eos", "--repeats", "1",
          "--device", "cpu", "--threads", "1", "--dtype", "float32"]  # fmt: skip
 BEYOND = "acceptance length 2.5 cannot be had at k = 1: a round gives 1 to 2 tokens"
@@ -171,13 +171,13 @@ def test_a_length_that_no_cell_can_reach_is_told_before_anything_is_launched(
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize(("batch", "units"), [(1, 3), (3, 1)])
 def test_a_run_reaches_the_asked_length_puts_aside_cells_that_cannot_and_rolls_alike_in_both_passes(
-    tmp_path: Path, batch: int
+    tmp_path: Path, batch: int, units: int
 ) -> None:
-    """Three rows at a time for four prompts: a row joins while others decode."""
+    """Three rows at a time for twelve prompts: rows join while others decode."""
     out = tmp_path / "run.sqlite"
-    assert run([*ASKED, "-k", "1,3", "-B", str(batch), "--out", str(out)]) == 0
+    assert run([*ASKED, "-k", "1,3", "-B", str(batch), "--prompts", str(units), "--out", str(out)]) == 0
     with RunFile.open(out) as file:
         verdict = judge(file)
     short, cell = verdict.cells
