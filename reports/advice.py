@@ -2,7 +2,20 @@
 
 from collections.abc import Sequence
 
-from reports.text import NOT_COMPUTED, NOT_REVEALED, Line, clean, confidence, count, listed, number, ratio, share, span
+from reports.text import (
+    NOT_COMPUTED,
+    NOT_REVEALED,
+    Line,
+    Tone,
+    clean,
+    confidence,
+    count,
+    listed,
+    number,
+    ratio,
+    share,
+    span,
+)
 from results.choosing.recommendation import AtBatch, BreakEven, Choice, Outcome, Pick, Place, Recommendation, Setting
 
 GAIN = {
@@ -48,7 +61,7 @@ def advice(choice: Choice) -> str:
     if setting is None:
         return "Nothing can be recommended"
     if setting.method is None:
-        return "Do not draft: plain decoding"
+        return "Undecided, so plain decoding" if choice.outcome == "untold" else "Do not draft: plain decoding"
     with_method = name(choice, setting).partition(f"k = {setting.draft_length}")[2]
     method = f" with{with_method}" if with_method else ""
     return f"Draft {count(setting.draft_length, 'token')} a round{method}"
@@ -59,7 +72,8 @@ def lines(found: Recommendation, choice: Choice) -> list[Line]:
     setting = choice.setting
     if setting is None:
         return [Line(f"{advice(choice)}: {clean(choice.reason)}", "caution"), *_out(choice)]
-    told = [Line(f"{advice(choice)}: {figure(found, setting)}", "good")]
+    tone: Tone = "caution" if choice.outcome == "untold" else "good"
+    told = [Line(f"{advice(choice)}: {figure(found, setting)}", tone)]
     drafted = [one for one in choice.settings if one.method is not None and not one.excluded and one.gain is not None]
     if setting.method is not None:
         plain = f"{ratio(setting.gain)} {GAIN[found.objective]}"

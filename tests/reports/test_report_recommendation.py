@@ -138,6 +138,7 @@ def test_plain_decoding_that_does_not_keep_the_limits_is_said() -> None:
 def test_what_cannot_be_told_is_not_told() -> None:
     settings = tuple(replace(one, adjusted=None, probability=None) for one in choice().settings)
     text = said(choice("untold", 0, settings=settings, beside=(), units=1, reason="too few prompts for an interval"))
+    assert text.startswith("Undecided, so plain decoding: ")
     assert "no interval for new prompts from 1 unit" in text
     assert "cannot be told: too few prompts" in text
     assert "probability of" not in text
