@@ -10,14 +10,13 @@ The app's benchmark fills its prompt up without text, so that its cells are synt
 """
 
 import csv
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from harness.provenance import without_home
+from harness.provenance import command_line
 from results.errors import UsageError
 from results.imported import KEY, Stated
 from results.records import PLAIN, SPECULATIVE, Cell, Draft, Json, Sampling
@@ -175,7 +174,7 @@ def _manifest(groups: list[Json]) -> dict[str, Json]:
     return {
         "schema_of": metadata.version("mtpbench"),
         "name": BACKEND,
-        "argv": [without_home(argument) for argument in sys.argv],
+        "argv": [*command_line()],
         "created_unix_ns": time.time_ns(),
         KEY: {"source": SOURCE, "groups": groups},
     }

@@ -8,7 +8,6 @@ plan = dry_run(load(None, {}))                            # only look
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -65,7 +64,7 @@ def measure(sweep: Sweep, out: Path | None = None, observer: Observer | None = N
         "sweep": sweep.describe(),
         "seed": sweep.seed,
         "workload": prompting.describe(sources, sweep),
-        "argv": [provenance.without_home(argument) for argument in sys.argv],
+        "argv": [*provenance.command_line()],
         "created_unix_ns": time.time_ns(),
         "provenance": provenance.collect(worker_environment(os.environ, sweep.threads)),
     }

@@ -10,6 +10,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -47,6 +48,11 @@ def collect(worker_environment: Mapping[str, str]) -> dict[str, Json]:
         "uptime_s": round(time.time() - psutil.boot_time()),
         "machine": machine(),
     }
+
+
+def command_line() -> list[str]:
+    """As it was typed, but for where the program and the home folder lie."""
+    return [Path(sys.argv[0]).name, *map(without_home, sys.argv[1:])]
 
 
 def without_home(text: str) -> str:
