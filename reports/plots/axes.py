@@ -16,7 +16,7 @@ SERIES = tuple(COLOUR[role] for role in ("accent", "second", "third", "fourth"))
 
 _WIDE = 5.0
 """From this ratio between its ends on, an axis is ticked in powers of two."""
-_TICKS = 7
+_TICKS = {"x": 4, "y": 7}
 """No more of them than that: an interval without bounds would write them over each other."""
 
 
@@ -25,7 +25,7 @@ def ratio_axis(axes: Axes, which: Literal["x", "y"], values: Iterable[float]) ->
     seen = [v for v in (*values, 1.0) if v > 0]
     low, high = min(seen) / 1.04, max(seen) * 1.04
     if high / low > _WIDE:
-        every = math.ceil(math.log2(high / low) / _TICKS)  # of the powers of two
+        every = math.ceil(math.log2(high / low) / _TICKS[which])  # of the powers of two
         ticks = [2.0**i for i in range(-20 * every, 20 * every + 1, every) if low <= 2.0**i <= high]
     else:
         fine = (
@@ -40,7 +40,7 @@ def ratio_axis(axes: Axes, which: Literal["x", "y"], values: Iterable[float]) ->
     (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}×"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.{4 if value > 0.1 else 2}g}×"))
 
 
 def band(axes: Axes, aa: Interval | None, which: Literal["x", "y"] = "y") -> None:

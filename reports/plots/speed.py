@@ -57,9 +57,10 @@ def decision(key: str, groups: Sequence[Group]) -> Picture | None:
                 f"{group.label}: {group.marked(cell)}, {ratio(best.speedup)}, interval "
                 f"{span(best.adjusted)}, A/A {span(cell.aa, 3)}"
             )
-        rows(axes, [clean(f"{group.label}, {group.arm(cell)}", 34) for group, _, cell in shown])
+        names = [group.label.replace("-token prompts", " tokens") or group.arm(cell) for group, _, cell in shown]
+        rows(axes, [clean(name, 34) for name in names])
         ratio_axis(axes, "x", values)
-        axes.set_xlabel("decode speed-up over plain")
+        axes.set_xlabel("speed-up")
         synthetic_mark(drawn, any(cell.synthetic for _, _, cell in shown))
         legend(drawn)
     return Picture(
