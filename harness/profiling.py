@@ -18,7 +18,7 @@ from harness.environment import worker_environment
 from harness.fleet import Running
 from harness.interpreters import advised, environment_of, interpreter_of
 from harness.plan import Engine, Plan
-from harness.sweep import EMBEDDED, Sweep, load
+from harness.sweep import Sweep, asks_for_demo, load
 from harness.telemetry import Monitor
 from results.errors import RunFileError, UsageError
 from results.profile import LONGEST, SCHEMA, Profile, Text
@@ -36,9 +36,8 @@ def plan_of(k_max: int, given: Mapping[str, object]) -> Plan:
     """What is to be profiled. given: fields of `Sweep` as for `harness.sweep.load`. Raises UsageError."""
     if not 1 <= k_max <= LONGEST:
         raise UsageError(f"--k-max {k_max}: expected a draft length of 1 to {LONGEST}")
-    embedded = given.get("pairs") in (None, [], [EMBEDDED])
     fixed = {"backends": [BACKEND], "methods": ["mtp"], "draft_lengths": str(k_max), "temperature": "0"}
-    sweep = load(DEFAULTS if embedded else None, {**given, **fixed})
+    sweep = load(DEFAULTS if asks_for_demo(given) else None, {**given, **fixed})
     for flag, values in (("-m", sweep.pairs), ("-p", sweep.prompt_tokens)):
         if len(values) > 1:
             raise UsageError(f"{flag} {','.join(map(str, values))}: a profile is of one; make one for each")

@@ -138,7 +138,7 @@ def load(path: Path | None, overrides: Mapping[str, object]) -> Sweep:
     Raises UsageError.
     """
     given = {key: value for key, value in overrides.items() if value is not None and value not in ([], ())}
-    embedded = path is None and given.get("pairs", EMBEDDED) in (EMBEDDED, [EMBEDDED], (EMBEDDED,))
+    embedded = path is None and asks_for_demo(given)
     if embedded:
         path = Path(str(files("harness") / "sweeps" / f"{EMBEDDED}.toml"))
     table = {} if path is None else _read(path)
@@ -153,6 +153,11 @@ def load(path: Path | None, overrides: Mapping[str, object]) -> Sweep:
     if options:
         merged["backend"] = _with_options(table.get("backend", {}), options)
     return _checked(merged, path, given.keys() | ({"backend"} if options else set()))
+
+
+def asks_for_demo(given: Mapping[str, object]) -> bool:
+    """No other pair than the demo pair is named."""
+    return (given.get("pairs") or EMBEDDED) in (EMBEDDED, [EMBEDDED], (EMBEDDED,))
 
 
 def from_manifest(stored: object, overrides: Mapping[str, object], source: Path) -> Sweep:
@@ -194,19 +199,19 @@ def _read(path: Path) -> dict[str, Any]:
 def _yield(table: dict[str, Any], given: Mapping[str, object]) -> None:
     """What the embedded sweep says for want of a better word gives way to flags.
 
-    Its one visit to every prompt does, where another limit is named. Backends that are asked for less are there to
-    show their speed: they fall out where none is measured, and their own values yield to flags, but for how many units.
+    Its one visit to every prompt does, where another limit is named. Backends that are asked for less are there for a
+    look at their speed: they fall out where none is measured, are asked for all where backends are named, and elsewhere
+    their own values yield to flags, but for how many units.
     """
     untimed = given.get("speed") is False
     if untimed or given.keys() & {"precision", "time_budget"}:
         del table["repeats"]
     if untimed:
         table["backends"] = [name for name in table["backends"] if name not in table["only"]]
-    backends = values.as_list(given.get("backends", table["backends"]))
+    looked_at = {} if untimed or "backends" in given else table["only"]
     table["only"] = {
         name: {key: value for key, value in asked.items() if key not in given or key == "prompts"}
-        for name, asked in table["only"].items()
-        if name in backends
+        for name, asked in looked_at.items()
     }
 
 

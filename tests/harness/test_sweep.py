@@ -211,7 +211,8 @@ def test_flags_hold_for_a_backend_that_is_asked_for_less_too() -> None:
     assert asked.of("reference").prompt_tokens == (64,)
     assert asked.only["reference"].prompts == load(None, {}).only["reference"].prompts  # at most
     assert not load(None, {"backends": "transformers"}).only
-    assert load(None, {"backends": ["reference", "transformers"]}).only
+    assert not load(None, {"backends": ["reference", "transformers"]}).only
+    assert load(None, {"time_budget": "5m"}).only
     assert load(None, {"speed": False}).backends == ("transformers",)
 
 
