@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
-from results.records import DraftCounts, Json, Round
+from results.records import Arrival, DraftCounts, Json, Round
 
 
 def rounds(
@@ -16,9 +16,9 @@ def rounds(
 ) -> tuple[Round, ...] | None:
     """All rounds, in their order; None where the counters leave them open.
 
-    counters: `metrics.speculative_decoding`, detailed. decoded: tokens after the prefill's one. chunks: tokens of each
-    event after the first, one step each unless events were merged on their way; only they tell where steps without
-    a draft lie. Such a step is a round that drafted nothing. always: the method drafts in every step. accepted: as
+    counters: `metrics.speculative_decoding`, detailed. decoded: tokens after the prefill's one. chunks: see
+    `decoded_by`; one step each unless events were merged on their way; only they tell where steps without a draft lie.
+    Such a step is a round that drafted nothing. always: the method drafts in every step. accepted: as
     verified; what the last round's cut took away lessens `emitted` alone.
     """
     accepted, drafted = counters.get("per_step_accepted") or [], counters.get("per_step_drafted") or []
@@ -29,6 +29,15 @@ def rounds(
     if always and whole and 0 <= cut < whole[-1].emitted:
         return (*whole[:-1], _cut(whole[-1], whole[-1].emitted - cut))
     return _placed(whole, [*accumulate(chunks)]) if sum(chunks) == decoded else None
+
+
+def decoded_by(arrivals: Sequence[Arrival]) -> list[int]:
+    """Tokens that each event brought, without the prefill's one.
+
+    A busy server merges events, the first with what follows it too.
+    """
+    ends = (1, *(each.tokens for each in arrivals))
+    return [now - then for then, now in pairwise(ends) if now > then]
 
 
 def _placed(counted: Sequence[Round], ends: Sequence[int]) -> tuple[Round, ...] | None:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -173,7 +172,7 @@ class ServedSession(Session):
         """Rounds and totals of a request; the prefill emits one token."""
         if seen is None:
             return None, None
-        chunks = [now.tokens - then.tokens for then, now in pairwise(timeline.arrivals)]
+        chunks = rounds.decoded_by(timeline.arrivals)
         known = rounds.rounds(seen, len(timeline.ids) - 1, chunks, always=self._always)
         return known, rounds.counts(seen, known, always=self._always)
 

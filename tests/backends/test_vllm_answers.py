@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.vllm_server import counters, refusals, rounds, scoring
-from results.records import DraftCounts, Round, Sampling
+from results.records import Arrival, DraftCounts, Round, Sampling
 
 
 def told(accepted: list[int], k: int = 4) -> dict[str, Any]:
@@ -56,6 +56,15 @@ def test_steps_without_a_draft_lie_between_those_that_vllm_counts() -> None:
     assert found == (Round(0, 0, 1), Round(4, 4, 5), Round(4, 0, 1), Round(0, 0, 1))
     merged = rounds.rounds(told([3, 1], 3), 8, [1, 7], always=False)
     assert merged == (Round(0, 0, 1), Round(3, 3, 4), Round(3, 1, 2), Round(0, 0, 1))
+
+
+@pytest.mark.parametrize("ends", [[1, 2, 7, 8, 9], [2, 7, 8, 9], [7, 9], [9]])
+def test_the_first_event_may_bring_more_than_the_prefill_s_token(ends: list[int]) -> None:
+    chunks = rounds.decoded_by([Arrival(at, tokens) for at, tokens in enumerate(ends)])
+    found = rounds.rounds(told([4, 0]), 8, chunks, always=False)
+    assert found is not None
+    assert [each.accepted for each in found if each.drafted] == [4, 0]
+    assert sum(each.emitted for each in found) == 8
 
 
 def test_counters_that_do_not_fit_the_tokens_leave_the_rounds_open() -> None:
