@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 EXPANDED = "os.path.expanduser("
+PROMPT = "Once upon a time"
+"""Of every program that is written here: a deployment has its own."""
 LONG = 100
 """Characters; a longer Python call gets a line for each argument."""
 

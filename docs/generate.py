@@ -16,7 +16,7 @@ from typer.cli import get_docs_for_click
 
 from harness.sweep import Sweep
 from mtpbench.cli import app
-from results import certificate, schema, verdicts
+from results import certificate, expected, schema, verdicts
 from results.gating import limits, settling
 from results.records import asked, layout, seen
 
@@ -94,7 +94,7 @@ executed.
 The top level is a `RunVerdict`. Ratios are plain over speculative: above 1 is faster. `null` is unknown or not
 computed.
 
-{_fields(verdicts)}{_fields(certificate)}
+{_fields(verdicts)}{_fields(expected)}{_fields(certificate)}
 ## `gate --json` (schema {limits.SCHEMA})
 
 The top level is a `GateVerdict` ([gate.md](gate.md)); the cell's key is a `CellKey`, the same settings as in `show`.

@@ -174,7 +174,7 @@ def _manifest(groups: list[Json]) -> dict[str, Json]:
     return {
         "schema_of": metadata.version("mtpbench"),
         "name": BACKEND,
-        "argv": [*command_line()],
+        "argv": command_line(),
         "created_unix_ns": time.time_ns(),
         KEY: {"source": SOURCE, "groups": groups},
     }

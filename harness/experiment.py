@@ -64,7 +64,7 @@ def measure(sweep: Sweep, out: Path | None = None, observer: Observer | None = N
         "sweep": sweep.describe(),
         "seed": sweep.seed,
         "workload": prompting.describe(sources, sweep),
-        "argv": [*provenance.command_line()],
+        "argv": provenance.command_line(),
         "created_unix_ns": time.time_ns(),
         "provenance": provenance.collect(worker_environment(os.environ, sweep.threads)),
     }

@@ -1,6 +1,5 @@
 """A plan: the cells of a run in groups, the engines that serve them, and how many calls it takes (pure)."""
 
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -218,8 +217,8 @@ def units_of(sweep: Sweep, group: Group, texts: int | None) -> int:
 
     texts: prompts that the workload holds, None if unknown; a unit takes `group.rows` of them.
     """
+    asked = sweep.prompts
+    if asked is None:
+        asked = DEFAULT_UNITS if texts is None else max(1, min(DEFAULT_UNITS, texts // group.rows))
     only = sweep.only.get(group.cell.backend)
-    most = (only.prompts if only else None) or sys.maxsize
-    if sweep.prompts is not None:
-        return min(most, sweep.prompts)
-    return min(most, DEFAULT_UNITS if texts is None else max(1, min(DEFAULT_UNITS, texts // group.rows)))
+    return asked if only is None or only.prompts is None else min(asked, only.prompts)

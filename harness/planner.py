@@ -97,8 +97,9 @@ def check_size(plan: Plan) -> None:
 
 def _settings(sweep: Sweep, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, list[Cell]]]:
     """Every group as (candidate, its cells): plain, control, then the speculative arms."""
-    for candidate, asked in [(candidate, sweep.of(candidate.backend)) for candidate in candidates]:
-        yield from ((candidate, cells) for cells in _cells(asked, candidate))
+    for candidate in candidates:
+        for cells in _cells(sweep.of(candidate.backend), candidate):
+            yield candidate, cells
 
 
 def _cells(sweep: Sweep, candidate: Candidate) -> Iterator[list[Cell]]:

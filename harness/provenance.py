@@ -50,7 +50,7 @@ def collect(worker_environment: Mapping[str, str]) -> dict[str, Json]:
     }
 
 
-def command_line() -> list[str]:
+def command_line() -> list[Json]:
     """As it was typed, but for where the program and the home folder lie."""
     return [Path(sys.argv[0]).name, *map(without_home, sys.argv[1:])]
 

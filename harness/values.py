@@ -11,6 +11,8 @@ from results.records import Json
 
 _DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+_BYTES = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30,
+          "TIB": 2**40}  # fmt: skip
 _MOST_OF_A_RANGE = 1024
 """A slip such as 1-10000000 should be an error, not a plan that fills the memory."""
 
@@ -85,6 +87,14 @@ def fraction(value: object) -> float:
     if isinstance(value, str) and value.strip().endswith("%"):
         return number(value.strip()[:-1]) / 100
     return number(value)
+
+
+def size(text: str) -> float:
+    """A size in bytes: "24GB", "8 GiB", "512MB", or a bare number."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]I?B)?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise ValueError("not a size")
+    return float(match[1]) * _BYTES[(match[2] or "").upper()]
 
 
 def seconds(value: object) -> float:

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from reports.terminal import plain_table
 from reports.text import NOT_COMPUTED, clean, count, listed, number, span
 from results.statements.claims import Checked, ClaimsVerdict
 from results.statements.ruling import Found, Outcome
@@ -24,7 +23,7 @@ def show_claims(verdict: ClaimsVerdict, console: Console) -> None:
     if unmet:
         console.print()
         console.print(Text("Not comparable with this file", "bold"))
-        table = _table("claim", "published", "about", "why")
+        table = plain_table("claim", "published", "about", "why")
         for one in unmet:
             table.add_row(*(Text(clean(text)) for text in (one.id, published(one), one.about, _short(one.why))))
         console.print(table)
@@ -52,7 +51,7 @@ def _compared(one: Checked, console: Console) -> None:
     console.print(Text(f"  compared: {published(one)}: {clean(one.why)}"), overflow="fold")
     for note in one.notes:
         console.print(Text(f"  {clean(note)}", "dim"), overflow="fold")
-    table = _table("backend", "pair", "k", "batch", "prompt", "measured", "interval", "says")
+    table = plain_table("backend", "pair", "k", "batch", "prompt", "measured", "interval", "says")
     for setting in one.found:
         table.add_row(*(Text(text) for text in _setting(setting)))
     console.print(table)
@@ -81,10 +80,3 @@ def published(one: Checked) -> str:
     else:
         figure = f" {number(one.low or 0.0)} to {number(one.high or 0.0)}"
     return one.metric + figure
-
-
-def _table(*names: str) -> Table:
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for name in names:
-        made.add_column(name, overflow="fold")
-    return made

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from reports.groups import SETTINGS, Group, batch, differing, measured, sound
 from reports.text import clean, listed
-from results.verdicts import CellVerdict, Prediction
+from results.expected import Prediction
+from results.verdicts import CellVerdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ SETTINGS: tuple[Setting, ...] = (
     lambda c: f"{clean(c.dtype, 20)} on {clean(c.device, 40)}",
 )
 """What the cells of a group share, most telling first."""
+REQUESTS = (SETTINGS[1], SETTINGS[2], SETTINGS[3], SETTINGS[5])
+"""Of these what a request is: pair, lengths and sampling. Runtime, batch size and number format may be chosen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,10 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from reports.terminal import plain_table
 from reports.text import ABSENT, clean, count, number, ratio, span
 from results.compare import CellKey
 from results.trends.history import Change, Changed, History, Metric, Point, RunPoint, Trend
@@ -27,7 +26,7 @@ def show_history(history: History, console: Console) -> None:
     for problem in history.problems:
         console.print(Text(f"left out: {clean(problem)}", "red"), overflow="fold")
     console.print()
-    table = _table("cell", "speed-up", "first", "latest", "interval", "TPOT ms", "acceptance")
+    table = plain_table("cell", "speed-up", "first", "latest", "interval", "TPOT ms", "acceptance")
     for trend in history.trends:
         table.add_row(*(Text(text) for text in _row(trend, len(history.runs))))
     console.print(table)
@@ -37,7 +36,7 @@ def show_history(history: History, console: Console) -> None:
     console.print()
     console.print(Text(method(history), "dim"), overflow="fold")
     console.print()
-    runs = _table("run", "made", "file", "what changed")
+    runs = plain_table("run", "made", "file", "what changed")
     for run in history.runs:
         runs.add_row(*(Text(text) for text in (str(run.number), run.created or "unknown", clean(run.file, 80),
                                                 "; ".join(facts(run)))))  # fmt: skip
@@ -155,10 +154,3 @@ def _both(points: Sequence[Point], metric: Metric) -> str:
     values = [value for point in points if (value := point.figure(metric)) is not None]
     ends = [number(value) for value in (values[:1] + values[-1:] if len(values) > 1 else values)]
     return " → ".join(ends) or ABSENT
-
-
-def _table(*names: str) -> Table:
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for column in names:
-        made.add_column(column, overflow="fold")
-    return made

@@ -1,17 +1,11 @@
 """A history as one self-contained HTML page: no network, no script, nothing of a file trusted."""
 
-import base64
-import hashlib
 from dataclasses import dataclass
-from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
+from reports import page
 from reports.history import facts, headline, method, name, sentences
 from reports.plots.canvas import Picture
 from reports.plots.history import over_runs
-from reports.text import clean
 from results.trends.history import METRICS, History, Trend
 
 DRAWN = 8
@@ -31,21 +25,21 @@ class _Drawn:
 
 def render(history: History) -> str:
     """The page."""
-    style = (resources.files("reports") / "templates" / "style.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    made = Environment(loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-                       lstrip_blocks=True)  # fmt: skip
-    made.filters |= {"clean": clean, "svg": Markup}  # made by reports.plots from escaped text
+    style = page.asset("style.css")
     shown = sorted(history.trends, key=lambda trend: not trend.changes)[:DRAWN]
-    return made.get_template("history.html").render(
-        history=history,
-        headline=headline(history),
-        method=method(history),
-        cells=[_drawn(f"c{number}", trend, history) for number, trend in enumerate(shown, 1)],
-        rows=[(name(trend.cell), trend, tuple(sentences(trend))) for trend in history.trends],
-        runs=[(run, facts(run, _FACTS)) for run in history.runs],
-        style=Markup(style),  # our own file, no one's input
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
+    return (
+        page.environment()
+        .get_template("history.html")
+        .render(
+            history=history,
+            headline=headline(history),
+            method=method(history),
+            cells=[_drawn(f"c{number}", trend, history) for number, trend in enumerate(shown, 1)],
+            rows=[(name(trend.cell), trend, tuple(sentences(trend))) for trend in history.trends],
+            runs=[(run, facts(run, _FACTS)) for run in history.runs],
+            style=style,
+            policy=page.policy(style),
+        )
     )
 
 

@@ -1,15 +1,11 @@
 """One self-contained HTML report of one or several runs: no network, no script needed, nothing of a file trusted."""
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
-from reports import text
+from reports import page, text
 from reports.groups import labels, measured, sound, wrong
 from reports.lossless import output
 from reports.tradeoff import change, layers, sizes
@@ -60,20 +56,9 @@ def tint(gain: float, largest: float) -> int:
     return 0 if gain <= 1 or largest <= 1 else max(1, round(_SHADES * (gain - 1) / (largest - 1)))
 
 
-def _asset(name: str) -> Markup:
-    return Markup((resources.files("reports") / "templates" / name).read_text("utf-8"))  # our own file, no one's input
-
-
-def _digest(content: str) -> str:
-    """A source expression of the page's content security policy."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
-
-
 def _environment() -> Environment:
-    loader = PackageLoader("reports")
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = page.environment()
     made.filters |= {
-        "clean": text.clean,
         "number": text.number,
         "revealed": text.revealed,
         "ratio": text.ratio,
@@ -82,7 +67,6 @@ def _environment() -> Environment:
         "small": text.small,
         "size": text.size,
         "tied": text.tied,
-        "svg": Markup,  # made by reports.plots from escaped text
     }
     made.globals |= {
         "bounds": text.bounds,
@@ -129,7 +113,7 @@ def render(files: list[tuple[RunFile, RunVerdict]], price_per_hour: float | None
         run_view(f"r{number}", name, file, verdict, share, len(files), price_per_hour)
         for number, (name, (file, verdict), share) in enumerate(zip(_names(files), files, drawn, strict=True), start=1)
     ]
-    style, script = _asset("style.css"), _asset("sort.js")
+    style, script = page.asset("style.css"), page.asset("sort.js")
     return (
         _environment()
         .get_template("report.html")
@@ -139,7 +123,6 @@ def render(files: list[tuple[RunFile, RunVerdict]], price_per_hour: float | None
             differences=differences(runs) if len(runs) > 1 else [],
             style=style,
             script=script,
-            policy=f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; img-src data:; "
-            "base-uri 'none'; form-action 'none'",
+            policy=page.policy(style, script),
         )
     )

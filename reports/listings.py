@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from reports import machine
+from reports.terminal import plain_table
 from reports.text import NOT_REVEALED, clean, count, duration
 
 Row = Mapping[str, Any]
@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 
 def show_backends(rows: Sequence[Row], console: Console) -> None:
     """Runtimes that have an adapter: what each can do and what it reveals."""
-    table = _table("backend", "methods", "batch plain / drafted", "draft length", "reveals", "samples", "scores")
+    table = plain_table("backend", "methods", "batch plain / drafted", "draft length", "reveals", "samples", "scores")
     for row in rows:
         batches = " / ".join(_limit(row[f"max_batch_{arm}"]) for arm in ("plain", "speculative"))
         _add(table, row["name"], _joined(row["methods"]), batches, row["draft_change"], row["reveals"],
@@ -28,7 +28,7 @@ def show_backends(rows: Sequence[Row], console: Console) -> None:
 
 def show_pairs(rows: Sequence[Row], console: Console) -> None:
     """Named pairs of target and drafter."""
-    table = _table("pair", "kind", "target", "assistant", "draft lengths", "window", "licence")
+    table = plain_table("pair", "kind", "target", "assistant", "draft lengths", "window", "licence")
     for row in rows:
         name = f"{row['name']} ({row['alias']})" if row["alias"] else row["name"]
         models = ["shipped" if Path(row[part]).is_absolute() else row[part] for part in ("target", "assistant")]
@@ -40,7 +40,7 @@ def show_pairs(rows: Sequence[Row], console: Console) -> None:
 
 def show_workloads(rows: Sequence[Row], console: Console) -> None:
     """Prompt sets that are shipped, and data sets that can be loaded."""
-    table = _table("workload", "prompts", "about", "licence")
+    table = plain_table("workload", "prompts", "about", "licence")
     for row in rows:
         prompts = "not shipped" if row["prompts"] is None else row["prompts"]
         _add(table, row["name"], prompts, row["about"], row["licence"])
@@ -50,7 +50,7 @@ def show_workloads(rows: Sequence[Row], console: Console) -> None:
 def show_doctor(findings: Row, console: Console) -> None:
     """What can be measured on this machine, and what is missing for the rest."""
     _line(console, machine.summary({"provenance": findings["machine"]}))
-    table = _table("runtime", "usable", "version", "device", "reveals", "why, and what to do")
+    table = plain_table("runtime", "usable", "version", "device", "reveals", "why, and what to do")
     for found in findings["runtimes"]:
         seen, able = found["availability"], found["capabilities"]
         advice = ": ".join(clean(text) for text in (seen["reason"], seen["advice"]) if text)
@@ -63,7 +63,7 @@ def show_doctor(findings: Row, console: Console) -> None:
 
 def show_environments(rows: Sequence[Row], console: Console) -> None:
     """Environments of runtimes, made or not."""
-    table = _table("runtime", "state", "size", "Python", "packages")
+    table = plain_table("runtime", "state", "size", "Python", "packages")
     for row in rows:
         size = "" if row["bytes"] is None else f"{row['bytes'] / 1e6:,.0f} MB"
         _add(table, row["name"], row["state"], size, row["interpreter"], _joined(row["wanted"]["packages"]))
@@ -83,13 +83,13 @@ def show_plan(plan: Row, console: Console) -> None:
         "time unknown for this pair" if seconds is None else f"at most about {duration(seconds)} of measuring",
     ]
     _line(console, f"{clean(plan['name'], 60)}: {', '.join(told)}")
-    table = _table("group", "role", "backend", "pair", "method", "k", "batch", "prompt", "output", "T")
+    table = plain_table("group", "role", "backend", "pair", "method", "k", "batch", "prompt", "output", "T")
     for cell in plan["cells"]:
         _add(table, *_cell(cell))
     console.print(table)
     if plan["skipped"]:
         _line(console, "put aside:")
-        aside = _table("group", "role", "backend", "pair", "method", "k", "batch", "prompt", "output", "T", "why")
+        aside = plain_table("group", "role", "backend", "pair", "method", "k", "batch", "prompt", "output", "T", "why")
         for cell in plan["skipped"]:
             _add(aside, *_cell(cell), cell["reason"])
         console.print(aside)
@@ -100,13 +100,6 @@ def _cell(cell: Row) -> tuple[Any, ...]:
     k = "" if cell["draft_length"] is None else cell["draft_length"]
     shared = (cell["batch_size"], prompt, cell["output_tokens"], cell["temperature"])
     return (cell["group"], cell["role"], cell["backend"], cell["pair"], cell["method"] or "", k, *shared)
-
-
-def _table(*names: str) -> Table:
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for name in names:
-        made.add_column(name, overflow="fold")
-    return made
 
 
 def _add(table: Table, *values: Any) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from reports.groups import SETTINGS, Group, batch, differing, labels, sound
+from reports.groups import REQUESTS, Group, batch, differing, labels, sound
 from reports.text import clean
 from results.verdicts import ArmTiming, CellVerdict
 
@@ -61,11 +61,10 @@ class Choice:
 
 def choices(found: Sequence[Group]) -> list[Choice]:
     """The points of a run's groups, those together that answer the same requests."""
-    asked = [SETTINGS[index] for index in (1, 2, 3, 5)]
     alike: dict[tuple[str, ...], list[Group]] = {}
     for group in found:
-        alike.setdefault(tuple(name(group.cells[0]) for name in asked), []).append(group)
-    varying = differing([group.cells[0] for group in found], asked) if found else []
+        alike.setdefault(tuple(name(group.cells[0]) for name in REQUESTS), []).append(group)
+    varying = differing([group.cells[0] for group in found], REQUESTS) if found else []
     made = []
     for groups in alike.values():
         points = sorted(
@@ -113,7 +112,6 @@ class Winner:
 
 def winners(run: str, found: Sequence[Group]) -> list[Winner]:
     """One for each group that was timed. run: what to call the run."""
-    asked = [SETTINGS[index] for index in (1, 2, 3, 5)]
     made = []
     for group in found:
         points = {point.cell.cell_id if point.cell else None: point for point in _points(group)}
@@ -121,5 +119,5 @@ def winners(run: str, found: Sequence[Group]) -> list[Winner]:
         drafted = best is not None and best.distinguishable and best.speedup > 1
         point = points.get(best.cell_id if best is not None and drafted else None)
         if point is not None:
-            made.append(Winner(run, group, " · ".join(name(group.cells[0]) for name in asked), point))
+            made.append(Winner(run, group, " · ".join(name(group.cells[0]) for name in REQUESTS), point))
     return made

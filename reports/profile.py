@@ -1,10 +1,10 @@
 """An acceptance profile in the terminal: every draft length, and every category."""
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reports.terminal import plain_table
 from reports.text import ABSENT, NOT_COMPUTED, bounds, clean, count
 from results.curve import Curve
 from results.verdicts import Acceptance
@@ -33,7 +33,7 @@ def show(found: Curve, console: Console) -> None:
 
 
 def _by_length(found: Curve) -> Table:
-    made = _table()
+    made = plain_table()
     for name in ("k", "accept. length", "interval", "mean rate"):
         made.add_column(name, justify="right", no_wrap=True)
     made.add_column("accepted at 1…k", overflow="fold")
@@ -63,7 +63,7 @@ def _categories(found: Curve) -> list[str]:
 
 def _by_category(found: Curve, categories: list[str]) -> Table:
     """Acceptance length: a row for each category, a column for each draft length."""
-    made = _table()
+    made = plain_table()
     made.add_column("accept. length")
     points = found.points[:COLUMNS]
     for point in points:
@@ -72,7 +72,3 @@ def _by_category(found: Curve, categories: list[str]) -> Table:
         parts = [point.acceptance.by_category.get(name) if point.acceptance else None for point in points]
         made.add_row(Text(clean(name, 30)), *(Text(f"{part.length:.2f}" if part else ABSENT) for part in parts))
     return made
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")

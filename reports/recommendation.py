@@ -1,12 +1,12 @@
 """A recommendation in the terminal: the best of all first, then group by group, then when not to draft."""
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from reports import advice
+from reports.terminal import plain_table
 from reports.text import ABSENT, NOT_REVEALED, Tone, number, ratio, size, span
 from results.choosing.recommendation import Choice, Recommendation, Setting
 
@@ -48,7 +48,7 @@ def _visible(text: str) -> str:
 
 
 def _table(found: Recommendation, choice: Choice) -> Table:
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    made = plain_table()
     made.add_column("setting", no_wrap=True)
     names = ["gain", "interval", "P(best)", "TPOT", "TTFT", "tokens/s"]
     if found.objective in ("cost", "energy"):

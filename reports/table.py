@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
@@ -14,6 +13,7 @@ from reports import ablation, machine, prediction
 from reports.columns import Column, columns
 from reports.groups import Group, groups, labels, measured, measures_speed, sound
 from reports.lossless import block, summary
+from reports.terminal import plain_table
 from reports.text import ABSENT, NOT_COMPUTED, NOT_REVEALED, clean, count, ratio, size, span
 from reports.words import certificate, decide, notes, run_headline, trials
 from results.verdicts import CellVerdict, Interval, RunVerdict
@@ -31,7 +31,7 @@ _GAP = 3
 
 
 def _table(group: Group, shown: Iterable[Column]) -> Table:
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    made = plain_table()
     kept = list(shown)
     for column in kept:
         made.add_column(column.name, justify=column.justify, no_wrap=True)
@@ -158,7 +158,7 @@ def _key(key: "CellKey") -> str:
 
 
 def _compared(cells: "Sequence[CellComparison]") -> Table:
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    made = plain_table()
     made.add_column("cell")
     for name in ("speed-up A → B", "B / A", "interval", "acceptance A → B", "change", "TPOT plain", "TPOT drafted"):
         made.add_column(name, justify="right")
@@ -196,7 +196,7 @@ def show_runs(found: "Sequence[RunSummary]", console: Console) -> None:
     if not found:
         console.print(Text("No run files here: `mtpbench run` writes one."))
         return
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    made = plain_table()
     for name in ("file", "state", "backends", "pairs"):
         made.add_column(name, overflow="fold")
     for name in ("cells", "trials", "failed", "size"):

@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -30,6 +30,11 @@ class CellKey:
     temperature: float
     dtype: str
     device: str
+
+    @classmethod
+    def of(cls, cell: CellVerdict) -> Self:
+        """That of a cell."""
+        return cls(*(getattr(cell, field.name) for field in fields(cls)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,7 @@ def compare(a: RunVerdict, b: RunVerdict, origins: tuple[Origin, Origin] | None 
 def _by_key(cells: Sequence[CellVerdict]) -> dict[CellKey, list[CellVerdict]]:
     found: dict[CellKey, list[CellVerdict]] = defaultdict(list)
     for cell in cells:
-        found[CellKey(*(getattr(cell, f.name) for f in fields(CellKey)))].append(cell)
+        found[CellKey.of(cell)].append(cell)
     return dict(found)
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from results.evidence import Evidence
+from results.expected import Prediction
 from results.metrics import steady
 from results.records import INSTRUMENTED, Cell
-from results.verdicts import Prediction
 
 TIMES = ("t_ms", "d_ms", "o_ms", "t_1_ms", "o_1_ms")
 """What an engine states, by the names of `Alone`; all of them, or nothing is predicted."""

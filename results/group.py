@@ -13,6 +13,7 @@ from results.arm import Arm, median_over_units
 from results.certificate import CrossRuntime, Equivalence, SamplingCertificate
 from results.effects import Takes, tpot
 from results.evidence import Evidence
+from results.expected import Prediction, StepCosts
 from results.metrics import Ints, occurring
 from results.ranking import why_unranked
 from results.records import (
@@ -27,7 +28,7 @@ from results.records import (
 )
 from results.runfile import RunFile
 from results.speedup import Effects, Pairs
-from results.verdicts import Acceptance, Best, CellVerdict, Interval, Prediction, Speedup, StepCosts
+from results.verdicts import Acceptance, Best, CellVerdict, Interval, Speedup
 
 FORCED = "acceptance was forced, so that the output is not meant to be the target's own"
 

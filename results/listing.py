@@ -38,11 +38,15 @@ def list_runs(folder: Path) -> list[RunSummary]:
 
     Reads each file's manifest and counts only: what the rows say is not checked, and nothing is judged.
     """
+    return [_summary(path) for path in run_files(folder)]
+
+
+def run_files(folder: Path) -> list[Path]:
+    """Every `*.sqlite` of a folder, by name. Raises UsageError."""
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix == ".sqlite")
+        return sorted(path for path in folder.iterdir() if path.suffix == ".sqlite")
     except OSError as error:
         raise UsageError(f"cannot read the folder {folder}: {error.strerror}") from error
-    return [_summary(path) for path in paths]
 
 
 def _summary(path: Path) -> RunSummary:
@@ -52,7 +56,7 @@ def _summary(path: Path) -> RunSummary:
                 file=path.name,
                 size_bytes=path.stat().st_size,
                 name=_text(file.manifest.get("name")),
-                created=_moment(file.manifest.get("created_unix_ns")),
+                created=moment(file.manifest.get("created_unix_ns")),
                 state=file.state,
                 backends=tuple(_texts(file, "SELECT DISTINCT backend FROM cell")),
                 pairs=tuple(_texts(file, "SELECT DISTINCT pair FROM cell")),
@@ -68,7 +72,8 @@ def _text(value: Json) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _moment(unix_ns: Json) -> str | None:
+def moment(unix_ns: Json) -> str | None:
+    """A stored time as UTC, ISO 8601, to the second; None where it is none."""
     if not isinstance(unix_ns, int):
         return None
     try:

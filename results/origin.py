@@ -45,10 +45,7 @@ def origin(file: RunFile) -> Origin:
 
 def _unit_prompts(file: RunFile) -> Prompts:
     """Digests of the ids (or text) of each unit's prompts, in the order of the batch."""
-    contents = {
-        row: hashlib.sha256(ids if ids is not None else text.encode()).digest()
-        for row, ids, text in file.query("SELECT id, token_ids, text FROM prompt")
-    }
+    contents = contents_of(file)
     batches: dict[tuple[int, int], dict[int, bytes]] = defaultdict(dict)
     for group, unit, row, prompt in file.query(
         "SELECT DISTINCT group_no, unit, row, prompt_id FROM generation "
@@ -59,6 +56,14 @@ def _unit_prompts(file: RunFile) -> Prompts:
     for (group, unit), batch in batches.items():
         found[group][unit] = hashlib.sha256(b"".join(batch[row] for row in sorted(batch))).hexdigest()
     return dict(found)
+
+
+def contents_of(file: RunFile) -> dict[int, bytes]:
+    """Prompt id -> digest of its ids (or text), the same in any run file."""
+    return {
+        row: hashlib.sha256(ids if ids is not None else text.encode(errors="surrogatepass")).digest()
+        for row, ids, text in file.query("SELECT id, token_ids, text FROM prompt")
+    }
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any], origins: tuple[Origin, Origin] | None) -> Iterator[str]:

@@ -29,9 +29,7 @@ def adjusted(arms: Mapping[int, Effects], confidence: float) -> dict[int, Interv
     parts = {arm: found for arm, e in arms.items() if (found := speedup.new_prompts(e))}
     if not parts:
         return dict.fromkeys(arms)
-    count = len(parts)
-    launches = np.full((count, count), SHARED_PLAIN) + (1 - SHARED_PLAIN) * np.eye(count)
-    correlations = (_correlation([arms[arm] for arm in parts]), launches)
+    correlations = (_correlation([arms[arm] for arm in parts]), of_launches(len(parts)))
     quantiles = [
         max_t_quantile(int(min(df)), correlation, confidence)
         for correlation, position in zip(correlations, range(2), strict=True)
@@ -41,6 +39,12 @@ def adjusted(arms: Mapping[int, Effects], confidence: float) -> dict[int, Interv
         arm: speedup.interval(e, parts[arm], quantiles[: len(parts[arm])], confidence) if arm in parts else None
         for arm, e in arms.items()
     }
+
+
+def of_launches(arms: int) -> Floats:
+    """(arms, arms): correlation of what launches add."""
+    correlation: Floats = np.full((arms, arms), SHARED_PLAIN) + (1 - SHARED_PLAIN) * np.eye(arms)
+    return correlation
 
 
 def _correlation(arms: list[Effects]) -> Floats:

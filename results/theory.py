@@ -9,8 +9,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from results.columns import ABSENT, Rounds
+from results.expected import StepCosts, Theory, WaterfallStep
 from results.metrics import Ints, quantiles
-from results.verdicts import StepCosts, Theory, WaterfallStep
 
 NS_PER_MS = 1e6
 

@@ -4,11 +4,10 @@ from typing import Any
 
 from backends.base import Deployment
 from backends.hf import asking
-from backends.quoting import Name, call, program
+from backends.quoting import PROMPT, Name, call, program
 from results.errors import UsageError
 from results.records import Pair
 
-PROMPT = "Once upon a time"
 MODEL = "AutoModelForCausalLM.from_pretrained"
 
 

@@ -3,9 +3,8 @@
 from backends.base import Deployment
 from backends.litertlm import asking
 from backends.options import Options
-from backends.quoting import Name, call, program, remark
+from backends.quoting import PROMPT, Name, call, program, remark
 
-PROMPT = "Once upon a time"
 AS_SAMPLED = "Drafts are greedy whatever the sampler says (LiteRT-LM#3017), so the sampler is greedy too."
 
 

@@ -9,9 +9,8 @@ from backends import fit
 from backends.base import Deployment
 from backends.mlxvlm import asking, view
 from backends.mlxvlm.options import Options
-from backends.quoting import Name, call, program, remark
+from backends.quoting import PROMPT, Name, call, program, remark
 
-PROMPT = "Once upon a time"
 IMPORTS = (
     "from mlx_vlm.generate import stream_generate",
     "from mlx_vlm.speculative.drafters import load_drafter",

@@ -16,6 +16,8 @@ from backends.base import Availability, Backend, Capabilities, Deployment, Sessi
 from backends.quoting import remark, shell
 from results.records import EngineConfig, Json, Pair
 
+METHODS = ("mtp", "mtp-full-softmax", "mtp-no-activations", "mtp-own-prefill", "mtp-own-embeddings")
+"""MTP as it is, and without one of its parts each (`--ablate`)."""
 MEASURES_ONLY = "A measuring engine, not a server: deploy what it shows with one of the other runtimes."
 
 NOTES = (
@@ -28,7 +30,7 @@ class Adapter(Backend):
     name = "reference"
     title = "mtpbench reference engine"
     capabilities = Capabilities(
-        methods=("mtp", "mtp-full-softmax", "mtp-no-activations", "mtp-own-prefill", "mtp-own-embeddings"),
+        methods=METHODS,
         max_batch_plain=None,
         max_batch_speculative=None,
         draft_change="per-request",

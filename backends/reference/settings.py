@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import cast, get_args
 
 from backends.options import Options
-from backends.reference import synthetic
+from backends.reference import METHODS, synthetic
 from backends.reference.paths import Path
 from backends.reference.steps import Rule
 from results.errors import UsageError
@@ -14,8 +14,6 @@ from results.records import Draft, Json, Sampling
 LOADING = ("experts_implementation", "revision", "assistant_revision", "local_files_only")
 """Passed on to `from_pretrained`."""
 OWN = ("path", "rejected_kv", "drafts", *synthetic.OPTIONS)
-METHODS = ("mtp", "mtp-full-softmax", "mtp-no-activations", "mtp-own-prefill", "mtp-own-embeddings")
-"""Besides MTP as it is: MTP without one of its parts (`--ablate`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """`mtpbench recommend`: which setting to deploy, from run files."""
 
-import re
 import sys
 from contextlib import ExitStack
 from enum import StrEnum
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 # Inside the function: `mtpbench --help` answers at once.
 
 LIMITS = "Limits"
-_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30,
-          "TIB": 2**40}  # fmt: skip
 
 
 class Objective(StrEnum):
@@ -93,13 +90,12 @@ def _deployments(file: "RunFile", found: "Recommendation") -> dict[tuple[str, in
 
 
 def _bytes(text: str | None) -> float | None:
-    """`24GB`, `8 GiB`, `512MB`; a bare number is bytes."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]I?B)?\s*", text, re.IGNORECASE)
-    if match is None:
-        raise UsageError(f"--memory {text}: expected a size, e.g. 24GB or 16GiB")
-    return float(match[1]) * _UNITS[(match[2] or "").upper()]
+    from harness.values import size
+
+    try:
+        return None if text is None else size(text)
+    except ValueError as error:
+        raise UsageError(f"--memory {text}: expected a size, e.g. 24GB or 16GiB") from error
 
 
 def register(app: typer.Typer) -> None:

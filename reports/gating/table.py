@@ -1,12 +1,12 @@
 """A gate's verdict in the terminal: the decision, a line for each check, what is not decided and why."""
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from reports.gating import words
+from reports.terminal import plain_table
 from reports.text import clean
 from results.gating.gate import Decision
 from results.gating.limits import Finding, GateVerdict
@@ -43,7 +43,7 @@ def show(verdict: GateVerdict, console: Console) -> None:
 
 
 def _table(findings: list[Finding]) -> Table:
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    made = plain_table()
     made.add_column("cell")
     made.add_column("check")
     for name in ("baseline → now", "change (interval)", "limit"):

@@ -6,7 +6,7 @@ from reports.groups import Group, sound
 from reports.plots.axes import band, beside, legend, ratio_axis, rows, synthetic_mark, whisker
 from reports.plots.canvas import COLOUR, Picture, canvas
 from reports.text import clean, count, ratio
-from results.verdicts import WaterfallStep
+from results.expected import WaterfallStep
 
 
 def expectation(key: str, group: Group) -> Picture | None:

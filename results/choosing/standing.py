@@ -7,7 +7,7 @@ import numpy as np
 from results.effects import Effects
 from results.intervals import Part
 from results.metrics import Floats
-from results.selection import MIN_UNITS, SHARED_PLAIN
+from results.selection import MIN_UNITS, of_launches
 from results.variance import new_prompts
 
 DRAWS = 20_000
@@ -24,10 +24,10 @@ def chances(arms: Mapping[int, Effects], plain: int | None) -> dict[int, float] 
 
     A parametric bootstrap: the means of all arms are drawn together around those that were seen, from a multivariate t
     with the covariance that the units show / units (units - 1 degrees of freedom), and besides, where an arm was
-    measured over launches, from one with the variance of its launches / launches and a correlation of `SHARED_PLAIN`
-    (the fewest degrees of freedom that any arm has): the parts of `results.variance.new_prompts`. Percentiles of
-    resampled prompts would need 20 of them (METHOD section 3). Settings that are equal in a draw share it. The seed is
-    fixed, so that a file always gives the same answer.
+    measured over launches, from one with the variance of its launches / launches, the correlation of
+    `selection.of_launches` and the fewest degrees of freedom that any arm has: the parts of
+    `results.variance.new_prompts`. Percentiles of resampled prompts would need 20 of them (METHOD section 3). Settings
+    that are equal in a draw share it. The seed is fixed, so that a file always gives the same answer.
     """
     keys = [*arms, *([plain] if plain is not None else [])]
     if len(keys) < 2:
@@ -61,8 +61,7 @@ def _of_units(values: Floats, parts: list[Part]) -> Floats:
 def _of_launches(parts: list[Part | None]) -> Floats:
     """(arms, arms): covariance of what launches add."""
     deviation = np.sqrt([part.variance if part else 0.0 for part in parts])
-    correlation = np.full((len(parts), len(parts)), SHARED_PLAIN) + (1 - SHARED_PLAIN) * np.eye(len(parts))
-    covariance: Floats = correlation * np.outer(deviation, deviation)
+    covariance: Floats = of_launches(len(parts)) * np.outer(deviation, deviation)
     return covariance
 
 

@@ -1,6 +1,5 @@
 """What a gate reads of a run file: its verdict, and the figures of every cell by prompt."""
 
-import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from results.group import Group
 from results.intervals import Part
 from results.judge import judged
 from results.metrics import Ints
-from results.origin import Origin, origin
+from results.origin import Origin, contents_of, origin
 from results.records import HEADLINE, INSTRUMENTED, SPECULATIVE
 from results.runfile import RunFile
 from results.speedup import Effects, new_prompts
@@ -63,7 +62,7 @@ def observe(file: RunFile) -> Run:
     """Judge a run file and read what a gate compares."""
     found, where = judged(file, confidence=CONFIDENCE), origin(file)
     arms = {arm.cell_id: (group, arm) for group in found.groups for arm in group.arms(SPECULATIVE)}
-    contents = prompts_of(file)
+    contents = {prompt: digest.hex() for prompt, digest in contents_of(file).items()}
     return Run(
         found.verdict,
         where,
@@ -73,15 +72,6 @@ def observe(file: RunFile) -> Run:
             if cell.status != "imported"
         ),
     )
-
-
-def prompts_of(file: RunFile) -> dict[int, str]:
-    """Prompt id -> what tells its content, in any run file."""
-    rows = file.query("SELECT id, token_ids, text FROM prompt")
-    return {
-        row: hashlib.sha256(ids if ids is not None else text.encode(errors="surrogatepass")).hexdigest()
-        for row, ids, text in rows
-    }
 
 
 def _observed(

@@ -7,7 +7,6 @@ no plain arm beside it corrects, is not gated before at all.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 
 from results.compare import CellKey
 from results.errors import UsageError
@@ -88,16 +87,11 @@ def _unfinished(*runs: Run) -> Iterator[str]:
             yield f"{run.verdict.run.get('file', 'a run')}: its run is {state}, not finished"
 
 
-def key_of(cell: CellVerdict) -> CellKey:
-    """What makes it the same cell in another run."""
-    return CellKey(*(getattr(cell, field.name) for field in fields(CellKey)))
-
-
 def _places(run: Run) -> dict[Place, Observed]:
     seen: Counter[CellKey] = Counter()
     found = {}
     for cell in run.cells:
-        key = key_of(cell.verdict)
+        key = CellKey.of(cell.verdict)
         found[key, seen[key]] = cell
         seen[key] += 1
     return found

@@ -3,8 +3,7 @@ changed between the runs."""
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -12,10 +11,11 @@ from typing import Any, Literal
 from results.compare import CellKey
 from results.errors import RunFileError, UsageError
 from results.judge import judge
+from results.listing import moment, run_files
 from results.origin import Origin, changed, origin
 from results.runfile import RunFile
 from results.trends.shifts import FEWEST, can_be_searched, shifts
-from results.verdicts import CellVerdict, Interval, RunVerdict, Status
+from results.verdicts import Acceptance, CellVerdict, Interval, RunVerdict, Status
 
 SCHEMA = 1
 LEVEL = 0.05
@@ -124,13 +124,9 @@ class Snapshot:
 
 def read(folder: Path) -> tuple[list[Snapshot], list[str]]:
     """Every run file of a folder, and one line for each that cannot be read. Raises UsageError for the folder."""
-    try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix == ".sqlite")
-    except OSError as error:
-        raise UsageError(f"cannot read the folder {folder}: {error.strerror}") from error
     found: list[Snapshot] = []
     problems: list[str] = []
-    for path in paths:
+    for path in run_files(folder):
         try:
             with RunFile.open(path) as file:
                 found.append(snapshot(path.name, judge(file), origin(file)))
@@ -156,7 +152,7 @@ def history(folder: str, runs: Iterable[Snapshot], problems: Sequence[str] = (),
     points: dict[CellKey, list[tuple[Point, bool]]] = {}
     for number, one in enumerate(ordered, 1):
         for cell in one.cells:
-            found = points.setdefault(_key(cell), [])
+            found = points.setdefault(CellKey.of(cell), [])
             if not found or found[-1][0].run != number:  # of several alike the first
                 found.append((_point(number, cell), cell.synthetic))
     series = {
@@ -185,16 +181,11 @@ def history(folder: str, runs: Iterable[Snapshot], problems: Sequence[str] = (),
     )
 
 
-def _key(cell: CellVerdict) -> CellKey:
-    return CellKey(*(getattr(cell, f.name) for f in fields(CellKey)))
-
-
 def _point(number: int, cell: CellVerdict) -> Point:
     if cell.status not in ("ok", "unverified") or cell.not_lossless:
         why = "the output is not the target's own" if cell.not_lossless else cell.reason or cell.status
         return Point(number, cell.status, why)
     gain, accepted = cell.speedup, cell.acceptance
-    known = accepted and accepted.low is not None and accepted.high is not None
     return Point(
         number,
         cell.status,
@@ -204,10 +195,13 @@ def _point(number: int, cell: CellVerdict) -> Point:
         tpot_ms=cell.speculative.tpot_ms if cell.speculative else None,
         plain_tpot_ms=cell.baseline.tpot_ms if cell.baseline else None,
         acceptance=accepted.length if accepted else None,
-        acceptance_interval=Interval(accepted.low, accepted.high)
-        if known and accepted and accepted.low is not None and accepted.high is not None
-        else None,
+        acceptance_interval=_interval(accepted) if accepted else None,
     )
+
+
+def _interval(accepted: Acceptance) -> Interval | None:
+    low, high = accepted.low, accepted.high
+    return None if low is None or high is None else Interval(low, high)
 
 
 def _figures(points: Sequence[Point], metric: Metric) -> list[tuple[int, float]]:
@@ -232,14 +226,11 @@ def _remark(runs: int) -> str:
 def _runs(ordered: Sequence[Snapshot]) -> Iterable[RunPoint]:
     for number, (before, one) in enumerate(pairwise([None, *ordered]), 1):
         assert one is not None
-        created = _created(one)
         yield RunPoint(
             number=number,
             file=one.file,
             name=str(one.run.get("name") or ""),
-            created=None
-            if created is None
-            else datetime.fromtimestamp(created / 1e9, UTC).isoformat(timespec="seconds"),
+            created=moment(_created(one)),
             changed=() if before is None else tuple(_changed(before, one)),
         )
 

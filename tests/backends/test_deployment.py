@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import the_demo_pair
@@ -31,8 +32,8 @@ STAND_IN = "\n".join(
 STRANGE = Pair("strange", HOSTILE, HOSTILE + "-d")
 
 
-def wanted(pair: Pair, engine: EngineConfig, draft: Draft | None = MTP, **more: object) -> Deployment:
-    return Deployment(pair, replace(engine, draft=draft), 1, 24, **more)  # type: ignore[arg-type]
+def wanted(pair: Pair, engine: EngineConfig, draft: Draft | None = MTP, **more: Any) -> Deployment:
+    return Deployment(pair, replace(engine, draft=draft), 1, 24, **more)
 
 
 def text(backend: str, asked: Deployment) -> str:

@@ -55,7 +55,7 @@ def test_what_is_not_shared_costs_memory_and_changes_no_draft(session: Session, 
 
 def test_a_table_of_one_s_own_is_as_large_as_the_target_s_and_another(session: Session) -> None:
     (row, *_) = decoded(session, WITHOUT["embeddings"])
-    running = session.running([[1, 2, 3]], Request(4, Draft(WITHOUT["embeddings"], K)))  # type: ignore[attr-defined]
+    running = session.running([[1, 2, 3]], Request(4, Draft(WITHOUT["embeddings"], K)))
     table = running.rows.target.text.embed_tokens.weight
     assert row.statement["own_bytes"] == table.nbytes == running.own_bytes
 

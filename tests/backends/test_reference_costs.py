@@ -162,7 +162,7 @@ def test_they_are_stored_once_for_each_rule_and_batch_in_the_first_row(
 
     def spy(running: Running, *given: Any) -> costs.Costs:
         asked[running.rows.size, running.rule.length] += 1
-        return costs.Costs(**dict.fromkeys(costs.Costs.__dataclass_fields__, 0))  # type: ignore[arg-type]
+        return costs.Costs(**dict.fromkeys(costs.Costs.__dataclass_fields__, 0))
 
     monkeypatch.setattr("backends.reference.session.costs", SimpleNamespace(measure=spy))
     headline = [demo_session.generate(PROMPTS[:3], replace(DRAFTED, capture="timing"))[0] for _ in range(2)]

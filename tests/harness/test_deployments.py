@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from harness.deployments import deployments
 from results.records import (
@@ -31,22 +32,22 @@ FACTS = SessionFacts(
 PAIR = "google/gemma-4-E4B-it:google/gemma-4-E4B-it-assistant"
 
 
-def cell(draft: int | None, batch: int = 1, group: int = 0, role: Role | None = None, **other: object) -> Cell:
+def cell(draft: int | None, batch: int = 1, group: int = 0, role: Role | None = None, **other: Any) -> Cell:
     drafted = None if draft is None else Draft("mtp", draft)
     made = Cell(
         group=group, role=role or (SPECULATIVE if drafted else PLAIN), backend="vllm", pair=PAIR, draft=drafted,
         batch_size=batch, prompt_tokens=None, output_tokens=64, sampling=Sampling(), dtype="auto", device="auto",
     )  # fmt: skip
-    return replace(made, **other)  # type: ignore[arg-type]
+    return replace(made, **other)
 
 
-def written(path: Path, cells: Iterable[Cell], engine: EngineConfig | None = None, **launched: object) -> Path:
+def written(path: Path, cells: Iterable[Cell], engine: EngineConfig | None = None, **launched: Any) -> Path:
     """A run file of these cells, each measured by a launch of its own; ids count from 1."""
     with RunWriter.create(path, {"name": "made"}) as writer:
         for one in cells:
             config = replace(engine or EngineConfig(), draft=one.draft)
             launch = Launch(one.backend, one.pair, config, 0, FACTS)
-            cell_id, launch_id = writer.add_cell(one), writer.add_launch(replace(launch, **launched))  # type: ignore[arg-type]
+            cell_id, launch_id = writer.add_cell(one), writer.add_launch(replace(launch, **launched))
             writer.add_trial(Trial(cell_id, launch_id, 0, 0, 0, HEADLINE, 0, 1, None), [], {})
         writer.finish("finished")
     return path
@@ -106,7 +107,7 @@ def test_a_stranger_s_pair_is_a_word_and_no_option(tmp_path: Path) -> None:
 def test_no_setting_is_taken_for_an_option(tmp_path: Path) -> None:
     strange = [{"engine": EngineConfig(dtype="--x")}, {"engine": EngineConfig(device="--x")}]
     for number, launched in enumerate([*strange, {"facts": replace(FACTS, device="--rpc=evil")}]):
-        (text,) = read(written(tmp_path / f"{number}.sqlite", [cell(4)], **launched)).values()  # type: ignore[arg-type]
+        (text,) = read(written(tmp_path / f"{number}.sqlite", [cell(4)], **launched)).values()
         assert text.startswith("# How to deploy it cannot be said")
 
 

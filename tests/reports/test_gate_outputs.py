@@ -82,7 +82,7 @@ def test_junit_has_one_case_for_each_check_of_each_cell() -> None:
         ("failure", "fail", "failures"), ("error", "inconclusive", "errors"), ("skipped", None, "skipped"),
     ):  # fmt: skip
         found = [case for case in cases if case.find(tag) is not None]
-        assert len(found) == verdict.count(decision) == int(root.attrib[counted]) > 0  # type: ignore[arg-type]
+        assert len(found) == verdict.count(decision) == int(root.attrib[counted]) > 0
 
 
 def test_a_stranger_s_names_are_harmless_in_junit() -> None:
@@ -137,7 +137,7 @@ def test_annotations_are_one_line_each_and_end_with_how_many_more() -> None:
 
 def test_a_stranger_s_names_add_no_workflow_command() -> None:
     for line in annotations(hostile()):
-        command, data = re.fullmatch(r"::(error|warning) title=[^:]*::(.*)", line).groups()  # type: ignore[union-attr]
+        command, data = re.fullmatch(r"::(error|warning) title=[^:]*::(.*)", line).groups()
         assert command and "\n" not in data and "\r" not in data
         assert not re.search(r"%(?!25|0A|0D)", data)
     before, after = paused("abc")

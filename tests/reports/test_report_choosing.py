@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.verdicts import HOSTILE, cell, hostile, verdict
@@ -110,8 +111,8 @@ def using(path: Path) -> RunFile:
     """A plain and a drafted cell: peak memory, cache, power, experts of two layers; one trial failed."""
     engine = EngineConfig(dtype="float32", device="cpu", methods=("mtp",))
 
-    def generation(**told: object) -> Generation:
-        return Generation(2, (3, 4), None, (Arrival(1, 1), Arrival(9, 2)), **told)  # type: ignore[arg-type]
+    def generation(**told: Any) -> Generation:
+        return Generation(2, (3, 4), None, (Arrival(1, 1), Arrival(9, 2)), **told)
 
     def experts(*layers: float) -> dict[str, object]:
         return {"cache_bytes": 640, "experts": {"distinct_per_layer": list(layers), "tokens_per_pass": 5}}
@@ -125,7 +126,7 @@ def using(path: Path) -> RunFile:
         up = writer.add_launch(Launch("reference", "demo", engine, 0, None, "run.log"))
 
         def trial(cell_id: int, phase: str, wall: int, watts: float, told: Generation, n: int) -> None:
-            made = Trial(cell_id, up, n, 0, 0, phase, 0, wall, None)  # type: ignore[arg-type]
+            made = Trial(cell_id, up, n, 0, 0, phase, 0, wall, None)
             writer.add_trial(made, [(prompt, told)], {"gpu_watts": watts})
 
         trial(plain, "headline", 100, 200.0, generation(peak_memory_bytes=5_000), 0)

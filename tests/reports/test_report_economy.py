@@ -14,7 +14,8 @@ from reports.economy import Economy, economies
 from reports.groups import groups
 from reports.html import render
 from reports.plots.prediction import beside_measured
-from results.verdicts import CellVerdict, Interval, Prediction, RunVerdict
+from results.expected import Prediction
+from results.verdicts import CellVerdict, Interval, RunVerdict
 
 
 def found(run: RunVerdict) -> list[Economy]:

@@ -51,7 +51,7 @@ def test_runs_stand_in_the_order_of_their_making_and_figures_with_them() -> None
     assert [run.file for run in found.runs] == ["day-00.sqlite", "day-01.sqlite", "day-02.sqlite"]
     assert [run.number for run in found.runs] == [point.run for point in only(found).points] == [1, 2, 3]
     first = only(found).points[0]
-    assert first.speedup == at(0).cells[0].speedup.point and first.interval is not None  # type: ignore[union-attr]
+    assert first.speedup == at(0).cells[0].speedup.point and first.interval is not None
     assert first.tpot_ms and first.plain_tpot_ms and first.acceptance and first.acceptance_interval
 
 
@@ -109,7 +109,7 @@ def test_accelerators_drivers_settings_and_prompts_that_change_are_told() -> Non
 def test_of_several_cells_alike_in_one_run_the_first_is_taken() -> None:
     one = at(0)
     doubled = replace(one, cells=(one.cells[0], replace(one.cells[0], speedup=None)))
-    assert [point.speedup for point in only(of(doubled)).points] == [one.cells[0].speedup.point]  # type: ignore[union-attr]
+    assert [point.speedup for point in only(of(doubled)).points] == [one.cells[0].speedup.point]
 
 
 def test_blocks_go_from_the_lowest_to_the_highest_and_noise_stays_in_the_middle() -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from support.fake_run import Call, World, write
 
+from results.expected import StepCosts
 from results.intervals import t_quantile
 from results.judge import judge
 from results.records import CONTROL, HEADLINE, INSTRUMENTED, PLAIN, Failure, Generation
 from results.runfile import RunFile
-from results.verdicts import AcceptanceOf, ArmTiming, CellVerdict, Interval, RunVerdict, StepCosts, as_json
+from results.verdicts import AcceptanceOf, ArmTiming, CellVerdict, Interval, RunVerdict, as_json
 
 DEFAULT = World()
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from results.columns import ABSENT, Rounds
+from results.expected import StepCosts
 from results.theory import leviathan, step_costs, theory, waterfall
-from results.verdicts import StepCosts
 
 MS = 1_000_000
 COSTS = StepCosts(

@@ -5,7 +5,8 @@ from typing import Any
 
 from support.verdicts import acceptance, cell, verdict
 
-from results.verdicts import CellVerdict, Prediction, RunVerdict
+from results.expected import Prediction
+from results.verdicts import CellVerdict, RunVerdict
 
 TOLD = Prediction(
     speedup=1.52, break_even=1.9, t_ms=10.0, d_ms=1.0, o_ms=0.5, measured_over_floor=1.25, t_1_ms=9.0, o_1_ms=0.4,

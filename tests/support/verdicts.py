@@ -7,6 +7,7 @@ from typing import Any
 
 from support.certificates import divergence, equivalence, run_certificate, sampling, untested
 
+from results.expected import StepCosts, Theory, WaterfallStep
 from results.verdicts import (
     Acceptance,
     AcceptanceOf,
@@ -17,9 +18,6 @@ from results.verdicts import (
     Percentiles,
     RunVerdict,
     Speedup,
-    StepCosts,
-    Theory,
-    WaterfallStep,
 )
 
 SPEEDUPS = (1.36, 1.65, 1.93, 2.02, 2.04, 2.03)
