@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIMES ?= llamacpp mlx litert vllm
+TESTERS ?= 2
 # Tiny models on shared CPUs: spinning threads cost 10-20 times the CPU time and slow the call.
 export OMP_WAIT_POLICY := PASSIVE
 
@@ -27,7 +28,7 @@ run: env ## Measure the embedded demo pair (3 minutes), show the table, write ru
 	$(BIN)/mtpbench run
 
 test: env ## Run the whole test suite (tests of a runtime whose environment is missing are skipped: make runtimes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
 lint: env ## Format check, lint, types, import directions, generated pages
 	$(BIN)/ruff format --check .

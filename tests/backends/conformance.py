@@ -19,11 +19,11 @@ from contextlib import AbstractContextManager
 from typing import Literal
 
 import pytest
-import ran_against
 
 from backends.base import Availability, Backend, Session
 from results.records import Draft, Generation, Prompt, Request
 
+Recorder = Callable[[str, object], None]
 LENGTH = 24
 WINDOW = 128
 """The demo pair's sliding window."""
@@ -117,14 +117,13 @@ class Conformance:
         if "k" in metafunc.fixturenames:
             metafunc.parametrize("k", self.draft_lengths)
 
-    def test_it_says_what_it_is(self, backend: Backend, session: Session, pytestconfig: pytest.Config) -> None:
+    def test_it_says_what_it_is(self, backend: Backend, session: Session, record_property: Recorder) -> None:
         assert self.probe(backend).usable
         assert session.facts.versions
         assert session.facts.device
         assert session.facts.dtype
         versions = ", ".join(f"{name} {version}" for name, version in session.facts.versions.items())
-        told = pytestconfig.stash.setdefault(ran_against.TOLD, [])
-        told.append(f"{backend.title}: {self.ran_against} ({versions})")
+        record_property("ran against", f"{backend.title}: {self.ran_against} ({versions})")
 
     def test_a_text_is_encoded_as_a_whole_and_can_be_cut(self, backend: Backend, session: Session) -> None:
         try:

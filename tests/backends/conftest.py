@@ -5,16 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import ran_against
 from the_demo_pair import DEMO, ENGINE, PAIR
 
 from backends.base import Session
 from backends.transformers import Adapter
 from results.records import Prompt
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    ran_against.tell(terminalreporter)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+import started
 from certifying import Certified
 
 from harness.experiment import measure
@@ -82,20 +83,11 @@ def certify(bench: Path, sweep: Callable[..., Sweep]) -> Callable[..., Certified
 
 
 @pytest.fixture(autouse=True)
-def _no_orphans() -> Iterator[None]:
+def _no_orphans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Whatever a test does, no process that it started outlives it."""
-    before = _descendants_and_workers()
+    base = tmp_path_factory.getbasetemp()
+    before = started.below(base)
     yield
-    left = [p for p in _descendants_and_workers() - before if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    left = [p for p in started.below(base) - before if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     _, left = psutil.wait_procs(left, timeout=5)
     assert not left, [(process.pid, process.cmdline()) for process in left]
-
-
-def _descendants_and_workers() -> set[psutil.Process]:
-    """Our descendants, and the workers and servers of our tests that were orphaned and so are nobody's."""
-    found = set(psutil.Process().children(recursive=True))
-    for process in psutil.process_iter(["cmdline", "ppid"]):
-        line = " ".join(process.info["cmdline"] or ())
-        if "backends.worker scripted" in line or "backends.worker launched" in line or line == "sleep 600":
-            found.add(process)
-    return found

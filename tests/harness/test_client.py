@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+import started
 
 from backends.protocol import Close, Encode, Generate, Open, Probe
 from harness.client import CallFailed, Worker
@@ -70,14 +70,14 @@ def test_a_worker_that_exits_is_a_crash_with_its_exit_code(worker: Worker) -> No
     assert caught.value.failure.message == "scripted: the worker ended with exit code 3 during generate"
 
 
-def test_a_hang_ends_at_the_time_out_and_takes_its_children_along(worker: Worker) -> None:
+def test_a_hang_ends_at_the_time_out_and_takes_its_children_along(worker: Worker, bench: Path) -> None:
     opened(worker, script=[{"draft": 0, "do": "hang"}])
     begun = time.monotonic()
     with pytest.raises(CallFailed) as caught:
         worker.ask(Generate((PROMPT,), Request(4)), 1.0)
     assert 1.0 <= time.monotonic() - begun < 10
     assert caught.value.failure.kind == "timeout"
-    assert not [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "600"]]
+    assert not [process for process in started.below(bench) if process.cmdline() == ["sleep", "600"]]
 
 
 def test_a_worker_that_cannot_be_imported_is_a_crash_with_the_reason_in_its_log(bench: Path) -> None:
