@@ -17,7 +17,7 @@ from results.records import Launch
 from results.runfile import RunFile
 
 ABSENT = -1
-TOLD = ('"speculative"', '"synthetic"', '"costs"', '"waits"', '"own_bytes"')
+TOLD = ('"speculative"', '"synthetic"', '"costs"', '"waits"', '"own_bytes"', '"experts"')
 """Keys of statements that judgements read."""
 BLOCK = 4096
 """Rows decoded at once, so that their blobs take megabytes and not gigabytes."""

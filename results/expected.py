@@ -5,6 +5,21 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Widening:
+    """A verification pass / a plain target pass, from the instrumented pass."""
+
+    ratio: float
+    """Geometric mean over units of the ratio of their medians."""
+    low: float | None
+    """For other prompts like these, as `high`; None with fewer than two units. Launches are not told apart."""
+    high: float | None
+    units: int
+    experts: float | None
+    """Distinct experts of a layer that a verification read / that a plain pass read; None where that is not revealed,
+    or there are none."""
+
+
+@dataclass(frozen=True, slots=True)
 class StepCosts:
     """Medians of the instrumented pass, in milliseconds (METHOD section 2)."""
 
@@ -20,6 +35,8 @@ class StepCosts:
     """o(B): host overhead of a round."""
     instrumented_over_headline: float | None
     """Round time in the instrumented pass / in the headline pass: what the instruments cost."""
+    widening: Widening | None = None
+    """t(k+1,B) / t(1,B) of the same prompts."""
 
 
 @dataclass(frozen=True, slots=True)

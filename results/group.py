@@ -1,5 +1,6 @@
 """Cells that share prompts, engine settings and their plain arm, and the verdict on each."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ import numpy as np
 from results import acceptance, costs, crossing, equivalence, sampling, selection, speedup, theory, validity
 from results.arm import Arm, median_over_units
 from results.certificate import CrossRuntime, Equivalence, SamplingCertificate
+from results.columns import ABSENT, Rounds
 from results.effects import Takes, tpot
 from results.evidence import Evidence
-from results.expected import Prediction, StepCosts
+from results.expected import Prediction, StepCosts, Widening
 from results.metrics import Ints, occurring
 from results.ranking import why_unranked
 from results.records import (
@@ -256,12 +258,34 @@ class Group:
         if not arm.headline:  # nothing was warmed up to be timed
             return None
         rounds = self.evidence.rounds_in(self.evidence.rows_in(arm.cell_id, INSTRUMENTED))
+        complete = rounds.take(acceptance.complete(rounds, self.evidence.rows, arm.k))
         steps = self.evidence.extras.steps
         plain: Ints = self.evidence.rows_in(self.plain.cell_id, INSTRUMENTED) if self.plain else np.empty(0, np.int64)
+        plain = np.array([row for row in plain.tolist() if row in steps], dtype=np.int64)
         return theory.step_costs(
-            rounds.take(acceptance.complete(rounds, self.evidence.rows, arm.k)),
-            [steps[row] for row in plain.tolist() if row in steps],
+            complete,
+            [steps[row] for row in plain.tolist()],
             _instrumented_over_headline(arm),
+            self._widening(arm, complete, plain),
+        )
+
+    def _widening(self, arm: Arm, complete: Rounds, plain: Ints) -> Widening | None:
+        """plain: rows whose steps are known."""
+        if self.plain is None:
+            return None
+        timed = complete.take(complete.verify_ns != ABSENT)
+        unit_of = self.evidence.trials.unit[self.evidence.rows.trial]
+        wide, steps = unit_of[timed.row], self.evidence.extras.steps
+        one = [(int(unit_of[row]), steps[row][:, 0]) for row in plain.tolist()]
+        read, read_plain = _experts(arm), _experts(self.plain)
+        return theory.widening(
+            {int(unit): timed.verify_ns[wide == unit] for unit in np.unique(wide)},
+            {
+                unit: np.concatenate([ns for number, ns in one if number == unit])
+                for unit in {number for number, _ in one}
+            },
+            self.confidence,
+            read / read_plain if read and read_plain else None,
         )
 
 
@@ -289,6 +313,15 @@ def _own_bytes(arm: Arm) -> int | None:
     """As the engine states it, wherever it does."""
     stated = (arm.evidence.extras.said.get(row, {}).get("own_bytes") for row in arm.rows.tolist())
     return next((size for size in stated if type(size) is int and size > 0), None)
+
+
+def _experts(arm: Arm) -> float | None:
+    """Distinct experts that a target pass read of a layer; None where the engine does not say so."""
+    stated = (arm.evidence.extras.said.get(row, {}).get("experts") for row in arm.rows.tolist())
+    layers = (told.get("distinct_per_layer") for told in stated if isinstance(told, dict))
+    counts = [count for told in layers if isinstance(told, list) for count in told if type(count) in (int, float)]
+    known = [count for count in counts if 0 < count < math.inf]
+    return fmean(known) if known else None
 
 
 def _drafter_bytes(arm: Arm) -> int | None:

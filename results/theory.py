@@ -4,19 +4,24 @@ Costs are medians over the instrumented pass of the cell and of its plain arm (M
 t(q) is a target pass of q tokens per row, d a draft step, o and o_1 what the host adds to a round and a plain step.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from results.columns import ABSENT, Rounds
-from results.expected import StepCosts, Theory, WaterfallStep
+from results.expected import StepCosts, Theory, WaterfallStep, Widening
+from results.intervals import t_quantile
 from results.metrics import Ints, quantiles
 
 NS_PER_MS = 1e6
 
 
 def step_costs(
-    complete: Rounds, plain_steps: Iterable[Ints], instrumented_over_headline: float | None
+    complete: Rounds,
+    plain_steps: Iterable[Ints],
+    instrumented_over_headline: float | None,
+    widening: Widening | None = None,
 ) -> StepCosts | None:
     """Costs of a cell from its complete rounds and its plain arm's steps; None where either reveals no times.
 
@@ -38,7 +43,28 @@ def step_costs(
         draft_step_ms=quantiles(timed.draft_ns / timed.drafted, 0.5)[0] / NS_PER_MS,
         host_ms=median_ms(timed.total_ns - timed.draft_ns - timed.verify_ns),
         instrumented_over_headline=instrumented_over_headline,
+        widening=widening,
     )
+
+
+def widening(
+    verifications: Mapping[int, Ints], passes: Mapping[int, Ints], confidence: float, experts: float | None
+) -> Widening | None:
+    """Verification passes beside the plain passes of the same units; None without a unit that has both.
+
+    Unit -> nanoseconds. The interval is Student's over the units' log ratios.
+    """
+    medians = [
+        (quantiles(ns, 0.5)[0], quantiles(passes[unit], 0.5)[0]) for unit, ns in verifications.items() if unit in passes
+    ]
+    logs = np.array([math.log(wide / plain) for wide, plain in medians if wide > 0 and plain > 0])
+    if not len(logs):
+        return None
+    center, low, high = float(logs.mean()), None, None
+    if len(logs) > 1:
+        half = t_quantile(len(logs) - 1, confidence) * float(logs.std(ddof=1)) / math.sqrt(len(logs))
+        low, high = math.exp(center - half), math.exp(center + half)
+    return Widening(math.exp(center), low, high, len(logs), experts)
 
 
 def leviathan(alpha: float, k: int, cost: float) -> float:

@@ -8,7 +8,7 @@ from itertools import groupby
 from results.compare import CellKey, Ratio, speedup_ratio
 from results.statements.published import Statement
 from results.statements.ruling import Found, Outcome, against, found, unusable
-from results.verdicts import CellVerdict, Speedup
+from results.verdicts import CellVerdict, Interval, Speedup
 
 
 def over_batches(stated: Statement, cells: Sequence[CellVerdict]) -> Iterator[Found]:
@@ -44,12 +44,28 @@ def _ruled(ratio: Ratio, stated: Statement) -> tuple[Outcome, str]:
 
 
 def verification(stated: Statement, cells: Sequence[CellVerdict]) -> Iterator[Found]:
-    """Time of a verification pass / of a plain pass, from the instrumented pass. Medians only, so never decided."""
+    """Time of a verification pass / of a plain pass, and the experts that it read as the reason for it.
+
+    Acceptance, forced or not, changes neither; random weights choose other experts than trained ones.
+    """
     for cell in cells:
-        if cell.costs is not None and cell.status == "ok":
-            ratio = cell.costs.target_pass_ms / cell.costs.target_pass_1_ms
-            why = "the passes were timed, but no interval is known, nor how many experts they loaded"
-            yield found(cell, ("not comparable", why), ratio)
+        wider = cell.costs.widening if cell.costs else None
+        if wider is None or cell.status != "ok":
+            continue
+        interval = None if wider.low is None or wider.high is None else Interval(wider.low, wider.high)
+        yield found(cell, _widened(stated, interval, wider.experts), wider.ratio, interval)
+
+
+def _widened(stated: Statement, interval: Interval | None, experts: float | None) -> tuple[Outcome, str]:
+    if interval is None:
+        return "not comparable", "too few units for an interval"
+    outcome, why = against(interval, stated, gain=False)
+    if experts is None:
+        return "not comparable", f"{why}, but how many experts the passes read is not revealed"
+    read = f"a verification read {experts:.2f} times the experts of a plain pass"
+    if experts <= 1 and outcome == "reproduced":
+        return "not reproduced", f"{why}, but {read}"
+    return outcome, f"{why}; {read}"
 
 
 def best_length(stated: Statement, cells: Sequence[CellVerdict]) -> Iterator[Found]:

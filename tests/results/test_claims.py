@@ -15,6 +15,7 @@ from support.verdicts import HOSTILE, cell, demo, hostile, run_facts, speedup, v
 from mtpbench.cli import run as mtpbench
 from reports.claims import show_claims
 from results.errors import UsageError
+from results.expected import StepCosts, Widening
 from results.statements.claims import Checked, check
 from results.statements.published import Claim, read_claims
 from results.statements.ruling import Outcome
@@ -191,9 +192,30 @@ def test_a_recommended_draft_length_is_beaten_only_by_a_paired_interval() -> Non
     assert "not measured" in outcome(8, 8, (4, 1.2)).why
 
 
-def test_what_a_verification_costs_is_shown_and_never_decided() -> None:
+@pytest.mark.parametrize(
+    ("low", "high", "experts", "outcome", "why"),
+    [
+        (1.2, 1.4, 3.5, "reproduced", "a verification read 3.50 times the experts of a plain pass"),
+        (0.9, 0.98, 3.5, "not reproduced", "below what was published; a verification read 3.50"),
+        (0.95, 1.3, 3.5, "not comparable", "too imprecise"),
+        (1.2, 1.4, None, "not comparable", "how many experts the passes read is not revealed"),
+        (1.2, 1.4, 1.0, "not reproduced", "but a verification read 1.00 times the experts"),
+        (None, None, 3.5, "not comparable", "too few units"),
+    ],
+)
+def test_a_wider_verification_costs_time_because_it_reads_more_experts(
+    low: float | None, high: float | None, experts: float | None, outcome: Outcome, why: str
+) -> None:
+    wider = Widening(1.3, low, high, 12, experts)
+    one = measured(3.0, 3.2, costs=StepCosts(6.6, 0.45, 8.6, 0.55, 1.1, 1.0, wider))
+    found = checked(run_of(one), {"metric": "cost of a wider verification", "low": 1})
+    assert found.outcome == outcome and why in found.why
+    assert found.found[0].point == 1.3
+
+
+def test_passes_that_were_not_timed_say_nothing_of_a_wider_verification() -> None:
     found = checked(run_of(measured(3.0, 3.2)), {"metric": "cost of a wider verification", "low": 1})
-    assert found.outcome == "not comparable" and found.found[0].point == pytest.approx(7.1 / 6.6)
+    assert found.outcome == "not comparable" and not found.found
 
 
 def test_names_are_found_as_whole_words() -> None:

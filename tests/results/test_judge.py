@@ -2,8 +2,10 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.fake_run import Call, World, write
@@ -75,9 +77,32 @@ def test_acceptance_leaves_the_cut_last_round_out(tmp_path: Path) -> None:
     assert found.by_category["code"] == AcceptanceOf("code", pytest.approx(1 + 35 / 44), pytest.approx(low), 2.0, 44)
 
 
+@pytest.mark.parametrize(
+    ("told", "ratio"),
+    [
+        (lambda k: {"distinct_per_layer": [8 * (1 + k), 8 * (1 + k) - 2]}, 23 / 7),
+        (lambda k: {"distinct_per_layer": [8.0]} if k else {}, None),
+        (lambda k: {"distinct_per_layer": [True, "8", float("inf"), -1]}, None),
+        (lambda k: [8], None),
+    ],
+)
+def test_experts_of_a_verification_stand_beside_those_of_a_plain_pass(
+    tmp_path: Path, told: Callable[[int], Any], ratio: float | None
+) -> None:
+    def told_by(call: Call, seen: Generation) -> Generation:
+        return replace(seen, statement={"experts": told(call.k)}) if call.phase == INSTRUMENTED else seen
+
+    found = cell(tmp_path, World(spoil=told_by), k=2).costs
+    assert found is not None and found.widening is not None
+    assert found.widening.experts == (None if ratio is None else pytest.approx(ratio))
+
+
 def test_costs_and_theory_come_from_the_instrumented_pass(tmp_path: Path) -> None:
     found = cell(tmp_path, k=2)
-    assert found.costs == StepCosts(9.0, 1.0, 10.0, 1.0, 0.5, 1.0)
+    assert found.costs is not None and found.costs.widening is not None
+    assert replace(found.costs, widening=None) == StepCosts(9.0, 1.0, 10.0, 1.0, 0.5, 1.0)
+    wider = found.costs.widening
+    assert (wider.ratio, wider.low, wider.high, wider.units) == (*[pytest.approx(10 / 9)] * 3, 4)
     assert found.acceptance is not None
     assert found.theory is not None
     assert found.theory.alpha == pytest.approx(70 / 88)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from results.columns import ABSENT, Rounds
-from results.expected import StepCosts
-from results.theory import leviathan, step_costs, theory, waterfall
+from results.expected import StepCosts, Widening
+from results.theory import leviathan, step_costs, theory, waterfall, widening
 
 MS = 1_000_000
 COSTS = StepCosts(
@@ -73,6 +74,21 @@ def test_costs_are_medians() -> None:
     steps = [np.array([[9 * MS, 10 * MS], [9 * MS, 12 * MS]]), np.array([[8 * MS, 9 * MS]])]
     costs = step_costs(timed, steps, 1.02)
     assert costs == StepCosts(9.0, 1.0, 11.0, 1.0, 1.0, 1.02)
+
+
+def test_a_verification_is_set_beside_plain_passes_of_the_same_prompts() -> None:
+    wide = {0: np.array([11, 12, 50]), 1: np.array([18]), 2: np.array([7])}  # prompt 2 has no plain pass
+    plain = {0: np.array([10, 10, 1]), 1: np.array([10, 10]), 3: np.array([1])}
+    found = widening(wide, plain, 0.95, experts=2.5)
+    logs = np.log([1.2, 1.8])
+    half = stats.t.ppf(0.975, 1) * logs.std(ddof=1) / 2**0.5
+    assert found is not None and found.low is not None and found.high is not None
+    assert (found.ratio, found.low, found.high) == pytest.approx(
+        (np.exp(logs.mean()), np.exp(logs.mean() - half), np.exp(logs.mean() + half)), rel=1e-6
+    )
+    assert (found.units, found.experts) == (2, 2.5)
+    assert widening({0: wide[0]}, plain, 0.95, None) == Widening(pytest.approx(1.2), None, None, 1, None)
+    assert widening({2: wide[2]}, plain, 0.95, None) is None
 
 
 def test_times_that_are_not_revealed_give_no_costs() -> None:
