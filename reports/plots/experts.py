@@ -8,8 +8,9 @@ from reports.groups import Group
 from reports.plots.axes import MARKERS, SERIES, legend, synthetic_mark
 from reports.plots.canvas import COLOUR, Picture, canvas
 from reports.resources import Used
-from reports.text import count, number
+from reports.text import bounds, count, number, ratio
 from reports.tradeoff import Spent, layers
+from results.expected import Widening
 
 
 def by_layer(key: str, group: Group, spent: Sequence[Spent]) -> Picture | None:
@@ -32,16 +33,25 @@ def by_layer(key: str, group: Group, spent: Sequence[Spent]) -> Picture | None:
         axes.set_ylabel("distinct experts in a pass")
         synthetic_mark(drawn, group.synthetic)
         legend(drawn)
+    wider = {group.marked(each.cell): each.cell.costs.widening for each in spent if each.cell.costs}
     told = [
         f"{name} {layers(used.experts)}"
         + (f" for {number(used.tokens_per_pass)} tokens a pass" if used.tokens_per_pass else "")
+        + _times(wider.get(name))
         for name, used, _, _ in shown
     ]
     return Picture(
         key=key,
         title=f"Experts that a target pass reads: {group.label}",
         about=f"{count(max(len(used.experts) for _, used, _, _ in shown), 'layer')}; means over the instrumented pass, "
-        "without intervals",
+        "without intervals of the counts",
         alternative="; ".join(told) + ".",
         svg=drawn.svg,
     )
+
+
+def _times(wider: Widening | None) -> str:
+    """What the pass takes; of other prompts like these."""
+    if wider is None:
+        return ""
+    return f", {ratio(wider.ratio)} the time of a plain pass (interval {bounds(wider.low, wider.high)})"
