@@ -30,6 +30,7 @@ class Answer:
 def request(sweep: Sweep, group: Group, step: Call, unit: int, repeat: int) -> Request:
     """What a call asks for: the arm, instruments or none, and a seed of its own where it samples."""
     sampling = step.arm.cell.sampling
+    looping = group.closed_loop and group.rows > 1
     if sampling.temperature > 0:
         sampling = replace(sampling, seed=sampling_seed(sweep.seed, group, unit, repeat, step))
     return Request(
@@ -38,7 +39,8 @@ def request(sweep: Sweep, group: Group, step: Call, unit: int, repeat: int) -> R
         sampling=sampling,
         ignore_eos=sweep.ignore_eos,
         capture=step.arm.capture if step.phase == INSTRUMENTED else "timing",
-        in_flight=step.arm.cell.batch_size if group.closed_loop and group.rows > 1 else None,
+        in_flight=step.arm.cell.batch_size if looping else None,
+        staggered=group.cell.batch_size if looping else 0,  # the same outputs in every arm, whatever its own batch size
     )
 
 

@@ -55,7 +55,7 @@ class ServerSession(Session):
         alone = request.draft is not None and len(rows) == 1
         try:
             before = self._counters() if alone else None
-            answers = together(lambda row: self._answer(row, request), rows, request.in_flight)
+            answers = together(self._answer, rows, request)
             after = self._counters() if alone else None
             for answer in answers:
                 answer.lost_ids(self._whole)

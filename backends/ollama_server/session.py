@@ -63,7 +63,7 @@ class OllamaSession(Session):
             asking.generate(self._place, prompt, request, self._threads)  # what cannot be asked is refused at once
         self._settle([prompt.text or "" for prompt in prompts], request)
         if len(prompts) > 1 or self._log is None:  # the log does not say whose line is whose
-            return together(lambda prompt: self._one(prompt, request), prompts)
+            return together(self._one, prompts, request)
         mark = self._log.mark()
         answer = self._asked(prompts[0], request)
         told = log.wait(self._log, mark, drafted=request.draft is not None)

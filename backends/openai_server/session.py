@@ -72,7 +72,7 @@ class ServerSession(Session):
 
     def generate(self, prompts: Sequence[Prompt], request: Request) -> list[Generation]:
         if len(prompts) > 1:  # the server's counters count for all of them together
-            return together(lambda prompt: self._asked(prompt, request), prompts, request.in_flight)
+            return together(self._asked, prompts, request)
         (prompt,) = prompts
         names = self._names
         if names is None:

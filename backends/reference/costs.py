@@ -20,7 +20,7 @@ from backends.reference.decoding import Order, decode
 from backends.reference.engine import Round, Running
 from backends.reference.floor import copy_bandwidth, product_peak, work_of
 from backends.reference.steps import Verified
-from results.records import Json
+from results.records import Json, Request
 
 HOST_ROUNDS = 40
 
@@ -198,5 +198,5 @@ class _Instant:
 
 def _host(instant: _Instant, prompts: Sequence[tuple[int, ...]]) -> None:
     """Decoding's own loop over HOST_ROUNDS rounds, waiting for the device included."""
-    order = Order(instant.tokens(HOST_ROUNDS), frozenset(), None)
+    order = Order(Request(instant.tokens(HOST_ROUNDS)), frozenset(), None)
     decode(cast(Running, instant), prompts[: instant.rows.size], order)

@@ -13,7 +13,7 @@ import torch
 from backends.hf.watching import KEPT_BYTES, Clock, Mark
 from backends.reference.engine import Round, Running
 from backends.reference.experts import Experts
-from results.records import Arrival, PlainStep
+from results.records import Arrival, PlainStep, Request
 from results.records import Round as RoundRecord
 
 PREFILL_TOKENS = 16_384
@@ -100,14 +100,13 @@ class Room:
 class Order:
     """What is asked of a batch."""
 
-    max_new_tokens: int
+    request: Request
     eos: frozenset[int]
     """Tokens that end a text; empty where decoding shall run past them."""
     clock: Clock | None
     """Of an instrumented pass."""
     room: Room | None = None
     """Keep logits there."""
-    seed: int | None = None
     experts: Experts | None = None
     """Watches the routers of a mixture."""
 
@@ -117,7 +116,7 @@ def decode(running: Running, prompts: Sequence[tuple[int, ...]], order: Order) -
     waiting = deque(range(len(prompts)))
     places: list[Row | None] = [None] * running.rows.size
     finished: list[Row] = []
-    draws = running.generator(order.seed, prompts)
+    draws = running.generator(order.request.sampling.seed, prompts)
     try:
         while waiting or any(places):
             free = [place for place, row in enumerate(places) if row is None]
@@ -126,7 +125,7 @@ def decode(running: Running, prompts: Sequence[tuple[int, ...]], order: Order) -
             else:
                 _round(running, places, order, draws)
             for place, row in enumerate(places):
-                if row is not None and row.done(order.max_new_tokens):
+                if row is not None and row.done(order.request.tokens_of(row.index)):
                     running.rows.leave(place)
                     places[place] = None
                     finished.append(row)
@@ -159,7 +158,7 @@ def _join(
     kept = order.room.take(logits, copy=False) if order.room else None
     for at, (place, row, token) in enumerate(zip(taken, rows, tokens, strict=True)):
         places[place] = row
-        row.take([token], order.max_new_tokens, order.eos, now)
+        row.take([token], order.request.tokens_of(row.index), order.eos, now)
         if kept is not None:
             row.logits.append(kept[at : at + 1])
 
@@ -177,7 +176,7 @@ def _round(running: Running, places: list[Row | None], order: Order, draws: torc
         if row is None:
             continue
         *tokens, kept = outcome[place]
-        emitted = row.take(tokens[: kept + 1], order.max_new_tokens, order.eos, now)
+        emitted = row.take(tokens[: kept + 1], order.request.tokens_of(row.index), order.eos, now)
         row.rounds.append(Seen(running.rule.length, min(kept, emitted), emitted, times))
         if logits is not None:
             row.logits.append(logits[place, :emitted])

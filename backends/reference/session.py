@@ -52,11 +52,10 @@ class ReferenceSession(Session):
         device = self._models.device
         clock = clock_of(device) if request.capture == "rounds" else None
         order = Order(
-            max_new_tokens=request.max_new_tokens,
+            request=request,
             eos=frozenset(() if request.ignore_eos else self._models.eos),
             clock=clock,
             room=Room() if clock is not None else None,
-            seed=request.sampling.seed,
             experts=Experts() if clock is not None and running.path == "eager" else None,
         )
         if device.type == "cuda":

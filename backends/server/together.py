@@ -20,20 +20,21 @@ def at_once(request: Request, items: Sequence[object]) -> int:
     return min(len(items), request.in_flight or len(items))
 
 
-def together(ask: Callable[[Asked], Answer], items: Sequence[Asked], in_flight: int | None = None) -> list[Answer]:
-    """`ask` for every item, in their order, `in_flight` at a time (None: all at once); answers in the items' order.
+def together(ask: Callable[[Asked, Request], Answer], items: Sequence[Asked], request: Request) -> list[Answer]:
+    """`ask` for every item, in their order, as many at a time as are to be in flight; answers in the items' order.
 
-    One item is asked in the calling thread. Waits for all; then the first failure in their order is raised.
+    ask: of an item, and what is asked of it alone. One item is asked in the calling thread. Waits for all; then the
+    first failure in their order is raised.
     """
     if len(items) == 1:
-        return [ask(items[0])]
-    slots = min(len(items), in_flight or len(items))
+        return [ask(items[0], request.of(0))]
+    slots = at_once(request, items)
     start = threading.Barrier(max(slots, 1))
 
     def one(place: int) -> Answer:
         if place < slots:
             start.wait()
-        return ask(items[place])
+        return ask(items[place], request.of(place))
 
     with ThreadPoolExecutor(max(slots, 1), thread_name_prefix="request") as pool:
         futures = [pool.submit(one, place) for place in range(len(items))]

@@ -52,7 +52,7 @@ class ServedSession(Session):
         self._refuse(rows, request)
         try:
             self._flush()
-            return together(lambda ids: self._one(ids, request), rows)
+            return together(self._one, rows, request)
         except RuntimeError:
             self._server.check()  # its last words say more than a broken connection
             raise

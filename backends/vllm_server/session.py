@@ -71,7 +71,7 @@ class ServedSession(Session):
         totals = self._draft is not None and not self._revealing and len(rows) == 1
         before = self._totals() if totals else {}
         try:
-            found = together(lambda ids: self._one(ids, request), rows, request.in_flight)
+            found = together(self._one, rows, request)
         except RuntimeError:
             self._server.check()  # its last words say more than a broken connection
             raise

@@ -1,8 +1,9 @@
 """What is asked of a runtime."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 from results.records.common import Json, check
 
@@ -108,9 +109,26 @@ class Request:
     """`timing`: one timestamping streamer and no hooks. `rounds`: instrumented, with step times."""
     in_flight: int | None = None
     """Closed loop: so many prompts are being decoded at any time, the next is sent when one ends. None: all at once."""
+    staggered: int = 0
+    """So many of the first prompts are asked for ever more tokens, the last of them for all (`tokens_of`)."""
 
     def __post_init__(self) -> None:
         check(self.max_new_tokens >= 1, f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
+        check(self.staggered >= 0, f"staggered must be at least 0, not {self.staggered}")
+
+    def tokens_of(self, place: int) -> int:
+        """New tokens of the prompt at `place` in its batch.
+
+        Prompts that are sent together and have equally many tokens to come end together where nothing is drafted, and
+        so do their successors: a closed loop that no server ever sees, in which nobody waits for another's prefill.
+        """
+        if place >= self.staggered:
+            return self.max_new_tokens
+        return math.ceil(self.max_new_tokens * (place + 1) / self.staggered)
+
+    def of(self, place: int) -> Self:
+        """What the prompt at `place` is asked for, by itself."""
+        return replace(self, max_new_tokens=self.tokens_of(place), in_flight=None, staggered=0)
 
 
 @dataclass(frozen=True, slots=True)

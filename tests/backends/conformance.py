@@ -203,6 +203,17 @@ class Conformance:
                 assert (seen.rounds is None) == (arm is None)
                 assert (seen.steps is None) == (arm is not None)
 
+    def test_the_first_prompts_of_a_closed_loop_end_one_after_the_other(
+        self, backend: Backend, session: Session
+    ) -> None:
+        if backend.capabilities.concurrency != "closed-loop":
+            pytest.skip("decodes a batch in one call")
+        loop = [prompt_of(session, text) for text in (SHORT, ODD, SHORT)]
+        for arm in (None, Draft(backend.capabilities.methods[0], self.draft_lengths[-1])):
+            found = session.generate(loop, Request(LENGTH, arm, in_flight=1, staggered=2))
+            for prompt, seen, length in zip(loop, found, (LENGTH // 2, LENGTH, LENGTH), strict=True):
+                assert_same_output(seen, one(session, prompt, Request(length, arm)))
+
     def test_one_prompt_leaves_nothing_behind_for_the_next(self, backend: Backend, session: Session) -> None:
         draft = Draft(backend.capabilities.methods[0], self.draft_lengths[-1])
         first, second = prompt_of(session, SHORT), prompt_of(session, ODD)

@@ -84,7 +84,7 @@ def test_every_row_is_the_target_s_own_text_and_its_rounds_add_up(bench: Bench, 
     prompts = [bench.prompts[row] for row in walk.rows]
     request = Request(LONGEST, Draft("mtp", walk.k) if walk.k else None, in_flight=walk.places)
     running: Any = bench.session.running(prompts, request)
-    rows = decode(running, prompts, Order(walk.limit, eos, None))
+    rows = decode(running, prompts, Order(replace(request, max_new_tokens=walk.limit), eos, None))
     assert [row.index for row in rows] == [*range(len(prompts))]
     for row, asked in zip(rows, walk.rows, strict=True):
         text = until(bench.texts[asked], eos, walk.limit)
@@ -103,7 +103,7 @@ def test_every_row_is_the_target_s_own_text_and_its_rounds_add_up(bench: Bench, 
 def test_the_tiny_pairs_accept_some_drafts_and_refuse_others(bench: Bench) -> None:
     """Otherwise the walks above would prove little."""
     running: Any = bench.session.running(bench.prompts, Request(LONGEST, Draft("mtp", 3), in_flight=4))
-    rows = decode(running, bench.prompts, Order(LONGEST, frozenset(), None))
+    rows = decode(running, bench.prompts, Order(Request(LONGEST), frozenset(), None))
     kept = [seen.kept for row in rows for seen in row.rounds[:-1]]
     assert {0, 1} <= {*kept}
     assert len({row.tokens[-1] for row in rows}) > 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from backends.server.timeline import Timeline
 from backends.server.together import together
-from results.records import Arrival
+from results.records import Arrival, Request
 
 CHUNKS = st.lists(st.lists(st.integers(0, 9), max_size=4), max_size=8)
 
@@ -47,40 +47,40 @@ def test_a_stream_that_takes_tokens_back_is_an_error() -> None:
 def test_requests_run_at_the_same_time_and_answer_in_order() -> None:
     all_here = threading.Barrier(3)
 
-    def ask(item: int) -> int:
+    def ask(item: int, _: Request) -> int:
         all_here.wait(5)  # passes only if all three are in flight
         return item * 10
 
-    assert together(ask, [1, 2, 3]) == [10, 20, 30]
+    assert together(ask, [1, 2, 3], Request(8)) == [10, 20, 30]
 
 
 def test_one_request_runs_in_the_calling_thread() -> None:
-    assert together(lambda _: threading.get_ident(), ["a"]) == [threading.get_ident()]
+    assert together(lambda item, _: threading.get_ident(), ["a"], Request(8)) == [threading.get_ident()]
 
 
 def test_the_first_failure_is_raised_once_all_have_ended() -> None:
     ended = []
 
-    def ask(item: int) -> int:
+    def ask(item: int, _: Request) -> int:
         if item == 2:
             raise RuntimeError("request 2")
         ended.append(item)
         return item
 
     with pytest.raises(RuntimeError, match="request 2"):
-        together(ask, [1, 2, 3])
+        together(ask, [1, 2, 3], Request(8))
     assert sorted(ended) == [1, 3]
 
 
 def test_no_request_gives_no_answer() -> None:
-    assert together(str, []) == []
+    assert together(lambda item, _: item, [], Request(8)) == []
 
 
 def test_a_closed_loop_keeps_so_many_in_flight_and_sends_in_order() -> None:
     flying, most, sent = 0, 0, []
     lock = threading.Lock()
 
-    def ask(item: int) -> int:
+    def ask(item: int, _: Request) -> int:
         nonlocal flying, most
         with lock:
             flying, most = flying + 1, max(most, flying + 1)
@@ -90,7 +90,13 @@ def test_a_closed_loop_keeps_so_many_in_flight_and_sends_in_order() -> None:
             flying -= 1
         return -item
 
-    assert together(ask, [*range(12)], in_flight=3) == [-item for item in range(12)]
+    assert together(ask, [*range(12)], Request(8, in_flight=3)) == [-item for item in range(12)]
     assert most == 3
     assert sorted(sent[:3]) == [0, 1, 2]
     assert all(abs(item - place) < 3 for place, item in enumerate(sent))
+
+
+def test_each_prompt_is_asked_for_by_itself_and_the_first_end_one_after_the_other() -> None:
+    asked = together(lambda _, request: request, [*range(6)], Request(10, in_flight=2, staggered=4))
+    assert asked == [Request(tokens) for tokens in (3, 5, 8, 10, 10, 10)]
+    assert together(lambda _, request: request, ["a"], Request(10)) == [Request(10)]

@@ -124,7 +124,9 @@ def _alone(session: Session, prompts: Sequence[Prompt], draft: Draft | None) -> 
 def _decoded(batch: Running, prompts: Sequence[Prompt]) -> tuple[list[Row], float]:
     """(rows, CPU seconds per second) of a batch that starts together."""
     cpu, wall = time.process_time(), time.perf_counter()
-    rows = decode(batch, [prompt.token_ids or () for prompt in prompts[:ROWS]], Order(TOKENS, frozenset(), None))
+    rows = decode(
+        batch, [prompt.token_ids or () for prompt in prompts[:ROWS]], Order(Request(TOKENS), frozenset(), None)
+    )
     return rows, (time.process_time() - cpu) / (time.perf_counter() - wall)
 
 

@@ -95,7 +95,7 @@ class Scripted(Session):
                     once.touch()
                 suffer(rule["do"])
         time.sleep(self.options.get("sleep_s", 0))
-        outputs = [self.tokens(prompt, request, len(prompts)) for prompt in prompts]
+        outputs = [self.tokens(prompt, request.of(place), len(prompts)) for place, prompt in enumerate(prompts)]
         return [self._generation(*row, request, k) for row in zip(prompts, outputs, strict=True)]
 
     def tokens(self, prompt: Prompt, request: Request, rows: int) -> tuple[int, ...]:
