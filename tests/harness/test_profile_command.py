@@ -71,7 +71,7 @@ def test_a_stored_profile_is_shown_again_and_keeps_what_was_seen(
     stored: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["profile", str(stored)]) == 0
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     assert "acceptance profile · demo · 64-token prompts · up to 24 new tokens · greedy · float32 on cpu" in shown
     assert "5 prompts, 120 tokens, drafted from at every one" in shown
     assert run(["profile", str(stored), "--json"]) == 0

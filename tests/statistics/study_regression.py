@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from results.compare import CellKey
 from results.gating.criteria import decide, is_gated, questions
 from results.gating.gate import Declared, together
 from results.gating.limits import Limits
 from results.gating.observed import Observed
-from results.gating.regression import key_of
 from results.intervals import Part
 from results.verdicts import CellVerdict
 from tests.statistics.designs import USUAL
@@ -136,7 +136,7 @@ def _decision(design: Gate, now: File, there: list[File], run: int) -> str:
         question
         for number in range(design.cells)
         for question in questions(
-            (key_of(_CELLS[number]), 0),
+            (CellKey.of(_CELLS[number]), 0),
             _observed(now, run, number),
             [_observed(one, run, number) for one in there],
             design.limits,
