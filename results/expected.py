@@ -79,7 +79,7 @@ class Prediction:
     wait_ms: float | None = None
     """W: time per token that a row of a closed loop waits for others' prefills."""
     plain_wait_ms: float | None = None
-    """W_1: the same of plain decoding, whose rows may all end together and wait for nobody."""
+    """W_1: the same of plain decoding."""
     t_1_ms: float | None = None
     """t(1,B): a plain target pass."""
     o_1_ms: float | None = None
