@@ -66,7 +66,8 @@ def _of_trials(state: str, evidence: Evidence) -> Iterator[str]:
 def _of_group(arms: Sequence[Arm], cells: Sequence[CellVerdict]) -> Iterator[str]:
     units = min(cell.n_units for cell in cells)
     if units < FEW_UNITS:
-        yield f"{units} units with a ratio: measure {FEW_UNITS} or more before trusting the intervals"
+        counted = "1 unit" if units == 1 else f"{units} units"
+        yield f"{counted} with a ratio: measure {FEW_UNITS} or more before trusting the intervals"
     aa = cells[0].aa
     if aa is None:
         yield "no A/A arm was timed: no effect can be called distinguishable from noise"

@@ -120,8 +120,8 @@ def test_the_demo_plans_the_reference_engine_at_batch_1_and_4_and_transformers_b
     made = make_plan(sweep, [*candidates(sweep)])
     groups = [(g.cell.backend, g.cell.batch_size, g.cell.prompt_tokens, len(g.speculative)) for g in made.groups]
     assert groups == [("reference", 1, 64, 1), ("reference", 4, 64, 1), *(("transformers", 1, n, 6) for n in (64, 256))]
-    assert [units_of(sweep, group, 72) for group in made.groups] == [2, 2, 24, 24]
-    assert [units_of(sweep, group, 16) for group in made.groups] == [2, 1, 16, 16]
+    assert [units_of(sweep, group, 72) for group in made.groups] == [1, 1, 24, 24]
+    assert [units_of(sweep, group, 16) for group in made.groups] == [1, 1, 16, 16]
     assert [engine.config.max_batch for engine in made.engines] == [4, 1]
     assert [engine.config.max_context for engine in made.engines] == [64 + 24, 256 + 24]
 
