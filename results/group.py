@@ -273,17 +273,16 @@ class Group:
         """plain: rows whose steps are known."""
         if self.plain is None:
             return None
-        timed = complete.take(complete.verify_ns != ABSENT)
         unit_of = self.evidence.trials.unit[self.evidence.rows.trial]
-        wide, steps = unit_of[timed.row], self.evidence.extras.steps
-        one = [(int(unit_of[row]), steps[row][:, 0]) for row in plain.tolist()]
+        passes: dict[int, list[Ints]] = {}
+        for row in plain.tolist():
+            passes.setdefault(int(unit_of[row]), []).append(self.evidence.extras.steps[row][:, 0])
+        timed = complete.take(complete.verify_ns != ABSENT)
+        verified = unit_of[timed.row]
         read, read_plain = _experts(arm), _experts(self.plain)
         return theory.widening(
-            {int(unit): timed.verify_ns[wide == unit] for unit in np.unique(wide)},
-            {
-                unit: np.concatenate([ns for number, ns in one if number == unit])
-                for unit in {number for number, _ in one}
-            },
+            {unit: timed.verify_ns[verified == unit] for unit in np.unique(verified).tolist()},
+            {unit: np.concatenate(each) for unit, each in passes.items()},
             self.confidence,
             read / read_plain if read and read_plain else None,
         )
