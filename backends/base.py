@@ -94,7 +94,8 @@ class Capabilities:
     formats: tuple[ModelFormat, ...] = ("hf",)
     """Of the model files that it loads, the preferred one first."""
     concurrency: Literal["batch", "closed-loop"] = "batch"
-    """What a batch size means: one call with N rows, or N requests kept in flight."""
+    """What a batch size means: one call with N rows, or N requests kept in flight, each asked `Request.of` its place
+    (servers: `backends.server.together`)."""
     notes: tuple[str, ...] = field(default=())
     """Caveats shown by `mtpbench backends`."""
 
