@@ -46,7 +46,10 @@ def show_history(history: History, console: Console) -> None:
 def headline(history: History) -> str:
     """How many runs, cells and changes there are."""
     changes = sum(len(trend.changes) for trend in history.trends)
-    found = count(changes, "change of level", "changes of level") if changes else "no change of level"
+    if not history.searched:
+        found = "too few to tell a change of level"
+    else:
+        found = count(changes, "change of level", "changes of level") if changes else "no change of level"
     return f"{count(len(history.runs), 'run')} of {count(len(history.trends), 'cell')}: {found}"
 
 

@@ -137,7 +137,7 @@ def test_the_command_reads_a_folder_draws_a_page_and_names_what_it_left_out(
     assert len(found["trends"]) == 10 and len(found["problems"]) == 1 and "odd.sqlite" in found["problems"][0]
     assert page.read_text("utf-8").startswith("<!DOCTYPE html>")
     assert mtpbench(["history", str(runs)]) == 0
-    assert "2 runs of 10 cells: no change of level" in " ".join(capsys.readouterr().out.split())
+    assert "2 runs of 10 cells: too few to tell a change of level" in " ".join(capsys.readouterr().out.split())
 
 
 def test_what_cannot_be_a_history_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,7 +161,8 @@ def test_a_stranger_s_text_is_shown_harmlessly() -> None:
 
 
 def test_the_headline_counts() -> None:
-    assert headline(of(at(0))) == "1 run of 1 cell: no change of level"
+    assert headline(of(at(0))) == "1 run of 1 cell: too few to tell a change of level"
+    assert headline(of(*map(at, range(6)))) == "6 runs of 1 cell: no change of level"
     assert "k = 4, batch 1, 64 prompt tokens" in name(only(of(at(0))).cell)
 
 
