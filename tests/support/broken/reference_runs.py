@@ -52,7 +52,7 @@ class Asked:
 
     @property
     def output_tokens(self) -> int:
-        """Of a prompt. One wrong token is enough; a wrong distribution takes more to show, a slightly wrong one most."""
+        """Of a prompt. One wrong token is enough; a wrong distribution takes more to show, a nearly right one most."""
         if self.batch == 1 or self.temperature == 0:
             return 28
         return 72 if self.drafts == "sampled" else 48
