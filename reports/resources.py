@@ -8,6 +8,7 @@ from typing import Any
 
 from reports.machine import dig
 from results.choosing.objective import peak_memory
+from results.passes import distinct_experts
 from results.runfile import RunFile
 
 
@@ -62,11 +63,11 @@ def resources(file: RunFile) -> Resources:
         put(cell, watts=watts)
     layers: dict[int, list[tuple[list[float], float]]] = {}
     for cell, said in _stated(file):
-        size, distinct = said.get("cache_bytes"), dig(said, "experts", "distinct_per_layer")
+        size, distinct = said.get("cache_bytes"), distinct_experts(said)
         if size is not None and _is_number(size):
             put(cell, cache_bytes=max(size, found.get(cell, NOTHING).cache_bytes or 0))
         tokens = dig(said, "experts", "tokens_per_pass")
-        if isinstance(distinct, list) and distinct and all(map(_is_number, distinct)) and _is_number(tokens):
+        if distinct is not None and _is_number(tokens):
             layers.setdefault(cell, []).append((distinct, tokens))
     for cell, passes in layers.items():
         alike = [(distinct, tokens) for distinct, tokens in passes if len(distinct) == len(passes[0][0])]

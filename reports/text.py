@@ -95,7 +95,7 @@ def span(interval: Interval | None, digits: int = 2) -> str:
 
 def bounds(low: float | None, high: float | None) -> str:
     """An interval whose ends may be unknown."""
-    return span(None if low is None or high is None else Interval(low, high))
+    return span(Interval.between(low, high))
 
 
 def share(value: float | None) -> str:

@@ -73,6 +73,7 @@ class Run:
     certificates: tuple[Picture, ...]
     choices: tuple[operating.Choice, ...]
     pareto: tuple[Picture, ...]
+
     winners: tuple[operating.Winner, ...]
     economies: tuple[economy.Economy, ...]
     """Where an engine measured its costs alone: empty without."""
@@ -91,6 +92,11 @@ class Run:
     raw: tuple[raw.Raw, ...]
     drawn: tuple[Setting, ...]
     """Those of `settings` that have pictures."""
+
+    @property
+    def cards(self) -> list[Setting]:
+        """The settings of the first screen, those in which drafting pays first."""
+        return sorted(self.settings, key=lambda setting: setting.decision.outcome != "faster")
 
     @property
     def accepted(self) -> bool:

@@ -1,22 +1,19 @@
 """Cells that share prompts, engine settings and their plain arm, and the verdict on each."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean
 
 import numpy as np
 
-from results import acceptance, costs, crossing, equivalence, sampling, selection, speedup, theory, validity
-from results.arm import Arm, median_over_units
+from results import acceptance, costs, crossing, equivalence, passes, sampling, selection, speedup, theory, validity
+from results.arm import Arm
 from results.certificate import CrossRuntime, Equivalence, SamplingCertificate
-from results.columns import ABSENT, Rounds
 from results.effects import Takes, tpot
 from results.evidence import Evidence
-from results.expected import Prediction, StepCosts, Widening
-from results.metrics import Ints, occurring
+from results.expected import Prediction
+from results.metrics import occurring
 from results.ranking import why_unranked
 from results.records import (
     BATCH_SHAPE,
@@ -140,7 +137,7 @@ class Group:
         status, reason = validity.status(arm, self.plain, contradictions)
         gain = self._speedup(arm.cell_id)
         found = self.acceptances[arm.cell_id]
-        measured_costs = self._costs(arm)
+        measured_costs = passes.step_costs(arm, self.plain, self.confidence)
         decisive = _decisive(gain.these_prompts, gain.new_prompts) if gain else None
         headline = evidence.rows_in(arm.cell_id, arm.main)
         units = evidence.trials.unit[evidence.rows.trial[headline]]
@@ -254,73 +251,16 @@ class Group:
         plain = costs.waits(self.evidence, self.plain.cell_id) if self.plain else None
         return costs.prediction(found.length, alone, costs.waits(self.evidence, arm.cell_id), plain)
 
-    def _costs(self, arm: Arm) -> StepCosts | None:
-        if not arm.headline:  # nothing was warmed up to be timed
-            return None
-        rounds = self.evidence.rounds_in(self.evidence.rows_in(arm.cell_id, INSTRUMENTED))
-        complete = rounds.take(acceptance.complete(rounds, self.evidence.rows, arm.k))
-        steps = self.evidence.extras.steps
-        plain: Ints = self.evidence.rows_in(self.plain.cell_id, INSTRUMENTED) if self.plain else np.empty(0, np.int64)
-        plain = np.array([row for row in plain.tolist() if row in steps], dtype=np.int64)
-        return theory.step_costs(
-            complete,
-            [steps[row] for row in plain.tolist()],
-            _instrumented_over_headline(arm),
-            self._widening(arm, complete, plain),
-        )
-
-    def _widening(self, arm: Arm, complete: Rounds, plain: Ints) -> Widening | None:
-        """plain: rows whose steps are known."""
-        if self.plain is None:
-            return None
-        unit_of = self.evidence.trials.unit[self.evidence.rows.trial]
-        passes: dict[int, list[Ints]] = {}
-        for row in plain.tolist():
-            passes.setdefault(int(unit_of[row]), []).append(self.evidence.extras.steps[row][:, 0])
-        timed = complete.take(complete.verify_ns != ABSENT)
-        verified = unit_of[timed.row]
-        read, read_plain = _experts(arm), _experts(self.plain)
-        return theory.widening(
-            {unit: timed.verify_ns[verified == unit] for unit in np.unique(verified).tolist()},
-            {unit: np.concatenate(each) for unit, each in passes.items()},
-            self.confidence,
-            read / read_plain if read and read_plain else None,
-        )
-
 
 def _decisive(these: Interval | None, new: Interval | None) -> Interval | None:
     """The interval that decides: on new prompts where there are at least two units, on these otherwise."""
     return new or these
 
 
-def _instrumented_over_headline(arm: Arm) -> float | None:
-    """Median over units of TPOT in the instrumented pass / in the headline pass."""
-    headline: dict[int, list[float]] = {}
-    for visit in arm.headline:
-        if visit.timing.tpot_ns:
-            headline.setdefault(visit.unit, []).append(visit.timing.tpot_ns)
-    return median_over_units(
-        [
-            (visit.unit, visit.timing.tpot_ns / fmean(headline[visit.unit]))
-            for visit in arm.instrumented
-            if visit.timing.tpot_ns and visit.unit in headline
-        ]
-    )
-
-
 def _own_bytes(arm: Arm) -> int | None:
     """As the engine states it, wherever it does."""
     stated = (arm.evidence.extras.said.get(row, {}).get("own_bytes") for row in arm.rows.tolist())
     return next((size for size in stated if type(size) is int and size > 0), None)
-
-
-def _experts(arm: Arm) -> float | None:
-    """Distinct experts that a target pass read of a layer; None where the engine does not say so."""
-    stated = (arm.evidence.extras.said.get(row, {}).get("experts") for row in arm.rows.tolist())
-    layers = (told.get("distinct_per_layer") for told in stated if isinstance(told, dict))
-    counts = [count for told in layers if isinstance(told, list) for count in told if type(count) in (int, float)]
-    known = [count for count in counts if 0 < count < math.inf]
-    return fmean(known) if known else None
 
 
 def _drafter_bytes(arm: Arm) -> int | None:

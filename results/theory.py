@@ -1,70 +1,9 @@
 """What the speed-up should have been: Leviathan's formula, the generalised one, and where the speed went.
 
-Costs are medians over the instrumented pass of the cell and of its plain arm (METHOD section 2), for the whole batch:
-t(q) is a target pass of q tokens per row, d a draft step, o and o_1 what the host adds to a round and a plain step.
+Costs are those of `results.passes`.
 """
 
-import math
-from collections.abc import Iterable, Mapping
-
-import numpy as np
-
-from results.columns import ABSENT, Rounds
-from results.expected import StepCosts, Theory, WaterfallStep, Widening
-from results.intervals import t_quantile
-from results.metrics import Ints, quantiles
-
-NS_PER_MS = 1e6
-
-
-def step_costs(
-    complete: Rounds,
-    plain_steps: Iterable[Ints],
-    instrumented_over_headline: float | None,
-    widening: Widening | None = None,
-) -> StepCosts | None:
-    """Costs of a cell from its complete rounds and its plain arm's steps; None where either reveals no times.
-
-    plain_steps: arrays (steps, 2) of target pass and whole step, nanoseconds.
-    """
-    timed = complete.take(np.all([t != ABSENT for t in (complete.draft_ns, complete.verify_ns, complete.total_ns)], 0))
-    steps = list(plain_steps)
-    plain = np.concatenate(steps) if steps else np.empty((0, 2), dtype=np.int64)
-    if not len(timed.row) or not len(plain):
-        return None
-
-    def median_ms(values: Ints) -> float:
-        return quantiles(values, 0.5)[0] / NS_PER_MS
-
-    return StepCosts(
-        target_pass_1_ms=median_ms(plain[:, 0]),
-        host_1_ms=median_ms(plain[:, 1] - plain[:, 0]),
-        target_pass_ms=median_ms(timed.verify_ns),
-        draft_step_ms=quantiles(timed.draft_ns / timed.drafted, 0.5)[0] / NS_PER_MS,
-        host_ms=median_ms(timed.total_ns - timed.draft_ns - timed.verify_ns),
-        instrumented_over_headline=instrumented_over_headline,
-        widening=widening,
-    )
-
-
-def widening(
-    verifications: Mapping[int, Ints], passes: Mapping[int, Ints], confidence: float, experts: float | None
-) -> Widening | None:
-    """Verification passes beside the plain passes of the same units; None without a unit that has both.
-
-    Unit -> nanoseconds. The interval is Student's over the units' log ratios.
-    """
-    medians = [
-        (quantiles(ns, 0.5)[0], quantiles(passes[unit], 0.5)[0]) for unit, ns in verifications.items() if unit in passes
-    ]
-    logs = np.array([math.log(wide / plain) for wide, plain in medians if wide > 0 and plain > 0])
-    if not len(logs):
-        return None
-    center, low, high = float(logs.mean()), None, None
-    if len(logs) > 1:
-        half = t_quantile(len(logs) - 1, confidence) * float(logs.std(ddof=1)) / math.sqrt(len(logs))
-        low, high = math.exp(center - half), math.exp(center + half)
-    return Widening(math.exp(center), low, high, len(logs), experts)
+from results.expected import StepCosts, Theory, WaterfallStep
 
 
 def leviathan(alpha: float, k: int, cost: float) -> float:

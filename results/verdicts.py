@@ -28,6 +28,11 @@ class Interval:
     low: float
     high: float
 
+    @classmethod
+    def between(cls, low: float | None, high: float | None) -> "Interval | None":
+        """None where an end is not known."""
+        return None if low is None or high is None else cls(low, high)
+
 
 @dataclass(frozen=True, slots=True)
 class ArmTiming:

@@ -17,9 +17,9 @@ def rounds(
     """All rounds, in their order; None where the counters leave them open.
 
     counters: `metrics.speculative_decoding`, detailed. decoded: tokens after the prefill's one. chunks: see
-    `decoded_by`; one step each unless events were merged on their way; only they tell where steps without a draft lie.
-    Such a step is a round that drafted nothing. always: the method drafts in every step. accepted: as
-    verified; what the last round's cut took away lessens `emitted` alone.
+    `chunks_of`; one step each unless events were merged on their way; only they tell where steps without a draft lie.
+    Such a step is a round that drafted nothing. always: the method drafts in every step. accepted: as verified; what
+    the last round's cut took away lessens `emitted` alone.
     """
     accepted, drafted = counters.get("per_step_accepted") or [], counters.get("per_step_drafted") or []
     if len(accepted) != counters.get("num_spec_steps") or len(accepted) != len(drafted):
@@ -31,7 +31,7 @@ def rounds(
     return _placed(whole, [*accumulate(chunks)]) if sum(chunks) == decoded else None
 
 
-def decoded_by(arrivals: Sequence[Arrival]) -> list[int]:
+def chunks_of(arrivals: Sequence[Arrival]) -> list[int]:
     """Tokens that each event brought, without the prefill's one.
 
     A busy server merges events, the first with what follows it too.

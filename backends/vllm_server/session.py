@@ -172,7 +172,7 @@ class ServedSession(Session):
         """Rounds and totals of a request; the prefill emits one token."""
         if seen is None:
             return None, None
-        chunks = rounds.decoded_by(timeline.arrivals)
+        chunks = rounds.chunks_of(timeline.arrivals)
         known = rounds.rounds(seen, len(timeline.ids) - 1, chunks, always=self._always)
         return known, rounds.counts(seen, known, always=self._always)
 

@@ -52,7 +52,7 @@ def verification(stated: Statement, cells: Sequence[CellVerdict]) -> Iterator[Fo
         wider = cell.costs.widening if cell.costs else None
         if wider is None or cell.status != "ok":
             continue
-        interval = None if wider.low is None or wider.high is None else Interval(wider.low, wider.high)
+        interval = Interval.between(wider.low, wider.high)
         yield found(cell, _widened(stated, interval, wider.experts), wider.ratio, interval)
 
 

@@ -15,7 +15,7 @@ from results.listing import moment, run_files
 from results.origin import Origin, changed, origin
 from results.runfile import RunFile
 from results.trends.shifts import FEWEST, can_be_searched, shifts
-from results.verdicts import Acceptance, CellVerdict, Interval, RunVerdict, Status
+from results.verdicts import CellVerdict, Interval, RunVerdict, Status
 
 SCHEMA = 1
 LEVEL = 0.05
@@ -195,13 +195,8 @@ def _point(number: int, cell: CellVerdict) -> Point:
         tpot_ms=cell.speculative.tpot_ms if cell.speculative else None,
         plain_tpot_ms=cell.baseline.tpot_ms if cell.baseline else None,
         acceptance=accepted.length if accepted else None,
-        acceptance_interval=_interval(accepted) if accepted else None,
+        acceptance_interval=Interval.between(accepted.low, accepted.high) if accepted else None,
     )
-
-
-def _interval(accepted: Acceptance) -> Interval | None:
-    low, high = accepted.low, accepted.high
-    return None if low is None or high is None else Interval(low, high)
 
 
 def _figures(points: Sequence[Point], metric: Metric) -> list[tuple[int, float]]:

@@ -60,7 +60,7 @@ def test_steps_without_a_draft_lie_between_those_that_vllm_counts() -> None:
 
 @pytest.mark.parametrize("ends", [[1, 2, 7, 8, 9], [2, 7, 8, 9], [7, 9], [9]])
 def test_the_first_event_may_bring_more_than_the_prefill_s_token(ends: list[int]) -> None:
-    chunks = rounds.decoded_by([Arrival(at, tokens) for at, tokens in enumerate(ends)])
+    chunks = rounds.chunks_of([Arrival(at, tokens) for at, tokens in enumerate(ends)])
     found = rounds.rounds(told([4, 0]), 8, chunks, always=False)
     assert found is not None
     assert [each.accepted for each in found if each.drafted] == [4, 0]

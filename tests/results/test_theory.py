@@ -6,7 +6,8 @@ from scipy import stats
 
 from results.columns import ABSENT, Rounds
 from results.expected import StepCosts, Widening
-from results.theory import leviathan, step_costs, theory, waterfall, widening
+from results.passes import medians, widening
+from results.theory import leviathan, theory, waterfall
 
 MS = 1_000_000
 COSTS = StepCosts(
@@ -72,7 +73,7 @@ def test_without_costs_only_alpha_is_told() -> None:
 def test_costs_are_medians() -> None:
     timed = rounds(2, (2 * MS, 10 * MS, 13 * MS), (4 * MS, 11 * MS, 17 * MS), (2 * MS, 12 * MS, 15 * MS))
     steps = [np.array([[9 * MS, 10 * MS], [9 * MS, 12 * MS]]), np.array([[8 * MS, 9 * MS]])]
-    costs = step_costs(timed, steps, 1.02)
+    costs = medians(timed, steps, 1.02)
     assert costs == StepCosts(9.0, 1.0, 11.0, 1.0, 1.0, 1.02)
 
 
@@ -93,5 +94,5 @@ def test_a_verification_is_set_beside_plain_passes_of_the_same_prompts() -> None
 
 def test_times_that_are_not_revealed_give_no_costs() -> None:
     steps = [np.array([[9 * MS, 10 * MS]])]
-    assert step_costs(rounds(2, (ABSENT, ABSENT, ABSENT)), steps, None) is None
-    assert step_costs(rounds(2, (1, 2, 3)), [], None) is None
+    assert medians(rounds(2, (ABSENT, ABSENT, ABSENT)), steps, None) is None
+    assert medians(rounds(2, (1, 2, 3)), [], None) is None
