@@ -16,6 +16,7 @@ from conformance import SHORT
 from hosted import hosting, needs
 from served_llama import llama
 from stubbed_ollama import stubbed
+from support.processes import eventually, gone
 
 from backends.protocol import Generate, Open
 from harness.client import CallFailed, Worker
@@ -52,8 +53,7 @@ def test_a_call_that_is_cancelled_ends_with_everything_that_was_started_for_it(n
         with pytest.raises(CallFailed) as caught:
             worker.ask(CALL, EARLY_S)
         assert caught.value.failure.kind == "timeout"
-        _, left = psutil.wait_procs(started, timeout=5)
-        assert not [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
+        eventually(lambda: all(gone(process.pid) for process in started), seconds=5)
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in IN_PROCESS])

@@ -5,14 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from children import Child
 from offering import offer
+from support.processes import eventually, gone
 
 from backends.protocol import (
     Ask,
@@ -169,11 +169,12 @@ def test_a_parent_killed_with_9_takes_worker_and_server_with_it(
     script = f"""
 import time
 from pathlib import Path
+from backends.protocol import *
 from children import Child
-from test_worker import PAIR, EngineConfig, Open, _serve, request_line
+from results.records import *
 child = Child("fake", Path({str(log)!r}), {environment!r})
-child.ask(Open(PAIR, EngineConfig()))
-child.requests.write(request_line(_serve(Path({str(where)!r}))))
+child.ask({Open(PAIR, EngineConfig())!r})
+child.requests.write(request_line({_serve(where)!r}))
 child.requests.flush()
 time.sleep(600)
 """
@@ -189,23 +190,9 @@ def _serve(where: Path) -> Ask[Any]:
 
 
 def _pids(where: Path) -> list[int]:
-    _eventually(lambda: where.exists() and len(where.read_text().split()) == 2)
+    eventually(lambda: where.exists() and len(where.read_text().split()) == 2)
     return [int(pid) for pid in where.read_text().split()]
 
 
 def _all_gone(pids: list[int]) -> None:
-    _eventually(lambda: all(_gone(pid) for pid in pids))
-
-
-def _gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE  # an ended orphan that nobody reaps
-    except psutil.NoSuchProcess:
-        return True
-
-
-def _eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+    eventually(lambda: all(gone(pid) for pid in pids))

@@ -7,10 +7,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-import started
 from certifying import Certified
+from support.processes import below, none_left
 
 from harness.experiment import measure
 from harness.sweep import Sweep
@@ -86,8 +85,6 @@ def certify(bench: Path, sweep: Callable[..., Sweep]) -> Callable[..., Certified
 def _no_orphans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Whatever a test does, no process that it started outlives it."""
     base = tmp_path_factory.getbasetemp()
-    before = started.below(base)
+    before = below(base)
     yield
-    left = [p for p in started.below(base) - before if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-    _, left = psutil.wait_procs(left, timeout=5)
-    assert not left, [(process.pid, process.cmdline()) for process in left]
+    none_left(base, before)

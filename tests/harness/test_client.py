@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import started
+from support.processes import none_left
 
 from backends.protocol import Close, Encode, Generate, Open, Probe
 from harness.client import CallFailed, Worker
@@ -77,7 +77,7 @@ def test_a_hang_ends_at_the_time_out_and_takes_its_children_along(worker: Worker
         worker.ask(Generate((PROMPT,), Request(4)), 1.0)
     assert 1.0 <= time.monotonic() - begun < 10
     assert caught.value.failure.kind == "timeout"
-    assert not [process for process in started.below(bench) if process.cmdline() == ["sleep", "600"]]
+    none_left(bench)
 
 
 def test_a_worker_that_cannot_be_imported_is_a_crash_with_the_reason_in_its_log(bench: Path) -> None:
