@@ -1,7 +1,10 @@
 """Acceptance of drafts, over complete rounds and clustered by prompt (METHOD sections 1 and 3).
 
-A round is complete if it drafted k tokens and emitted all that it accepted, plus one, before the natural end. With A
-accepted drafts in N complete rounds the acceptance length is 1 + A / N.
+A round is complete if it drafted k tokens, began at least k + 1 tokens before the natural end or the length limit, and
+emitted all that it accepted, plus one. Where there is less room a round is left out whatever came of it: were those
+counted that accepted too little to be cut, acceptance would come out too low, the more so the longer the drafts (a true
+4.33 at k = 8 as 4.06 in texts of 32 tokens). With A accepted drafts in N complete rounds the acceptance length is
+1 + A / N.
 
 Interval: with A_p and N_p of prompt p (all its rounds together, however often it was visited), r = A / N and P prompts,
 
@@ -53,7 +56,7 @@ def pooled(accepted: Floats, rounds: Floats, prompt: Ints, k: int, confidence: f
 def complete(rounds: Rounds, rows: Rows, k: int) -> Bools:
     """Which rounds are complete."""
     whole = (rounds.drafted == k) & (rounds.emitted == rounds.accepted + 1)
-    found: Bools = whole & (rounds.start + rounds.emitted <= rows.natural[rounds.row])
+    found: Bools = whole & (rounds.start + k + 1 <= rows.natural[rounds.row])
     return found
 
 

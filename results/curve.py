@@ -3,6 +3,7 @@
 Acceptance length, rates and intervals are those of `results.acceptance`: over complete rounds, clustered by prompt.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from results.acceptance import pooled
 from results.metrics import Ints, quantiles
 from results.profile import Profile, rounds
+from results.records import Round
 from results.verdicts import Acceptance, AcceptanceOf, Percentiles
 
 SCHEMA = 1
@@ -68,7 +70,7 @@ def curve(profile: Profile) -> Curve:
 def acceptance(profile: Profile, k: int) -> Acceptance | None:
     """At this draft length; None where no round is complete, so that nothing can be said."""
     walked = [rounds(text.accepted, k) for text in profile.texts]
-    whole = [(i, each.accepted) for i, taken in enumerate(walked) for each in taken if each.emitted > each.accepted]
+    whole = [(i, kept) for i, taken in enumerate(walked) for kept in _with_room(taken, k)]
     if not whole:
         return None
     text, kept = np.array(whole, dtype=np.int64).T
@@ -88,6 +90,15 @@ def acceptance(profile: Profile, k: int) -> Acceptance | None:
             for name in sorted(set(categories.tolist()))
         },
     )
+
+
+def _with_room(taken: Sequence[Round], k: int) -> Iterator[int]:
+    """Accepted drafts of the rounds that could have emitted k + 1 tokens before the end of the text."""
+    left = sum(each.emitted for each in taken)
+    for each in taken:
+        if left > k:
+            yield each.accepted
+        left -= each.emitted
 
 
 def _part(label: str, kept: Ints, text: Ints, k: int) -> AcceptanceOf:

@@ -88,6 +88,23 @@ def test_rounds_that_reach_past_the_natural_end_are_left_out() -> None:
     assert [found.rounds if found else 0 for found in kept] == [2, 1, 1, 0]
 
 
+@pytest.mark.parametrize("k", [2, 8])
+def test_where_texts_end_says_nothing_about_acceptance(k: int) -> None:
+    """Every draft is accepted with the same probability: rounds near the end must not be those that accepted little."""
+    rng, rate, n = np.random.default_rng(3), 0.8, 24
+    texts: list[list[int]] = []
+    for _ in range(4_000):
+        texts.append([])
+        while 1 + sum(kept + 1 for kept in texts[-1]) < n:
+            texts[-1].append(min(int(rng.geometric(1 - rate)) - 1, k))
+    rounds = rounds_of(*texts, k=k)
+    rounds.emitted[:] = np.minimum(rounds.emitted, n - rounds.start)
+    ends = rows_of([*range(len(texts))], natural=[n] * len(texts))
+    found = from_rounds(rounds, ends, dict.fromkeys(range(len(texts)), ""), k, 0.95)
+    truth = sum(rate**i for i in range(k + 1))
+    assert found is not None and found.length == pytest.approx(truth, rel=0.01)
+
+
 def test_output_positions_are_shown_in_stretches() -> None:
     found = from_rounds(rounds_of([3] * 5, k=3), rows_of([10], natural=[40]), {10: ""}, 3, 0.95)
     assert found is not None
