@@ -181,3 +181,16 @@ def half_width(parts: Sequence[Part], quantiles: Sequence[float], confidence: fl
     wider = sum(s * q / t_quantile(p.df, confidence) for s, q, p in zip(shares, quantiles, parts, strict=True))
     satterthwaite = wider * t_quantile(df, confidence)
     return (satterthwaite + (mean - satterthwaite) / fewest) * math.sqrt(total)
+
+
+def sure_half_width(parts: Sequence[Part], confidence: float) -> float:
+    """Half-width that is never too narrow, whatever each part contributes: the root of the sum of (t_i s_i)^2.
+
+    `half_width` covers about what it says at 95 %. Far out, where a test that is one of many is judged, it does not:
+    of 20 prompts and 3 runs, an interval that should miss once in 1,000 misses four times. This one misses at most as
+    often as it says, at any confidence. With shares w_i of the true variance and X_i = s_i^2 / its expectation, it
+    misses with probability E g(sum of w_i t_i^2 X_i), g(x) = P(|N(0, 1)| > sqrt(x)), which is at most the sum of
+    w_i E g(t_i^2 X_i) = 1 - confidence, since g is convex (the argument of Mickey & Brown 1966, Annals of Mathematical
+    Statistics 37:639).
+    """
+    return math.sqrt(sum(part.variance * t_quantile(part.df, confidence) ** 2 for part in parts))

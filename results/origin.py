@@ -2,10 +2,11 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
+from results.errors import UsageError
 from results.runfile import RunFile
 from results.verdicts import as_json
 
@@ -41,6 +42,31 @@ def origin(file: RunFile) -> Origin:
     """Which prompts each unit held, and what the engines were."""
     engines = {f"{one.backend} {one.pair}": as_json(one.facts) for one in file.launches().values() if one.facts}
     return Origin(_unit_prompts(file), engines)
+
+
+def twins(runs: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Names of files that hold the same run, each with the first that does (runs: `RunVerdict.run` of each)."""
+    seen: dict[tuple[int, object], str] = {}
+    for run in runs:
+        created, name = run.get("created_unix_ns"), str(run.get("file", "a run"))
+        if not isinstance(created, int):
+            continue
+        key = (created, run.get("name"))
+        if key in seen:
+            yield seen[key], name
+        else:
+            seen[key] = name
+
+
+def refuse_twins(runs: Iterable[Mapping[str, Any]], why: str) -> None:
+    """Raise UsageError where two files hold the same run. why: what is wrong with that."""
+    for first, second in twins(runs):
+        raise UsageError(f"{visible(f'{first} and {second}')} hold the same run: {why}")
+
+
+def visible(text: str) -> str:
+    """What a stranger's file says, for a message that nobody cleans: it moves no cursor and reorders no line."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _unit_prompts(file: RunFile) -> Prompts:

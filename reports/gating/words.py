@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from reports.text import NOT_COMPUTED, NOT_REVEALED, clean, count, listed, number, ratio
 from results.compare import CellKey
 from results.gating.gate import Decision
-from results.gating.limits import Finding, GateVerdict
+from results.gating.limits import Criterion, Finding, GateVerdict
 from results.gating.settling import Settling
 
 DECISIONS: dict[Decision | None, str] = {
@@ -139,7 +139,7 @@ def explained(finding: Finding) -> str:
     if finding.reason:
         told += f"; {clean(finding.reason)}"
     if finding.settling and not finding.reason:
-        told += f"; {settled(finding.settling)}"
+        told += f"; {settled(finding.settling, finding.criterion)}"
     return told
 
 
@@ -147,16 +147,15 @@ def alike(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
     """What is not decided, together where the reason is the same: (why, findings)."""
     found: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        why = clean(finding.reason) or (settled(finding.settling) if finding.settling else "")
+        why = clean(finding.reason) or (settled(finding.settling, finding.criterion) if finding.settling else "")
         found.setdefault((finding.criterion, why), []).append(finding)
     return [(why, same) for (_, why), same in found.items()]
 
 
-def settled(found: Settling) -> str:
+def settled(found: Settling, criterion: Criterion) -> str:
     """What would decide it."""
-    needs = (
-        [count(found.prompts, "further prompt in every run", "further prompts in every run")] if found.prompts else []
-    )
+    where = "" if criterion == "minimum speed-up" else " in every run"
+    needs = [count(found.prompts, f"further prompt{where}", f"further prompts{where}")] if found.prompts else []
     needs += [count(found.runs, "further baseline run")] if found.runs else []
     if not needs:
         return "no number of prompts or runs would settle it: the truth seems to be at the limit"

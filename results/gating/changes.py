@@ -8,7 +8,9 @@ Runs.       From `FEWEST_RUNS` baselines on, how far their means lie apart shows
             (`results.variance`): it is the residual of the two-way layout (units, baselines).
 Acceptance. A ratio of sums r = A / D, linearised over prompts: a prompt's part in r is (A_p - r D_p) / D. The part in
             now - mean(baselines) is the difference of those, so that equal prompts cancel and others add:
-            variance P / (P - 1) * sum of squares (Cochran 1977, section 6.3).
+            variance P / (P - 1) * sum of squares (Cochran 1977, section 6.3). Few prompts that agree do not make it
+            zero: on top, one of each run's prompts is taken to come out anew, by r (1 - r) / D of its share, with half
+            a draft accepted and half a one rejected in r.
 """
 
 from collections.abc import Mapping, Sequence
@@ -107,10 +109,18 @@ def acceptance_change(now: Mapping[str, Drafts], baselines: Sequence[Mapping[str
             parts[prompt] = parts.get(prompt, 0.0) + weight * (drafts.accepted - r * drafts.drafted) / total
     influence = np.array([*parts.values()])
     n = len(influence)
-    prompts = (Part(float(n / (n - 1) * (influence**2).sum()), n - 1),) if n > 1 else ()
+    anew = _anew(now) + sum(map(_anew, baselines)) / len(baselines) ** 2
+    prompts = (Part(float(n / (n - 1) * (influence**2).sum()) + anew, n - 1),) if n > 1 else ()
     fewest = min(len(one) for one in (now, *baselines))
     paired = all(2 * len(one.keys() & now.keys()) >= fewest for one in baselines)
     return Change(rates[0] - sum(rates[1:]) / len(baselines), fewest, paired, prompts)
+
+
+def _anew(drafts: Mapping[str, Drafts]) -> float:
+    """Variance of a run's rate if the drafts of one of its prompts were drawn again."""
+    accepted, drafted = map(sum, zip(*drafts.values(), strict=True))
+    r = (accepted + 0.5) / (drafted + 1)
+    return float(r * (1 - r) / drafted / len(drafts))
 
 
 def rate(drafts: Mapping[str, Drafts]) -> float:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from results.errors import UsageError
 from results.gating.observed import Observed, Run
-from results.origin import differences
+from results.origin import differences, visible
 
 Kind = Literal["hardware", "settings", "prompts"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -48,35 +48,16 @@ def same_prompts(now: Observed, baseline: Observed) -> bool:
     return not a or not b or 2 * len(a & b) >= min(len(a), len(b))
 
 
-def refuse_twins(runs: Sequence[Run]) -> None:
-    """Raise UsageError where two files hold the same run: it would tell that runs do not differ at all."""
-    seen: dict[tuple[int, object], str] = {}
-    for run in runs:
-        created, name = run.verdict.run.get("created_unix_ns"), str(run.verdict.run.get("file", "a run"))
-        if not isinstance(created, int):
-            continue
-        key = (created, run.verdict.run.get("name"))
-        if key in seen:
-            both = f"{seen[key]} and {name} hold the same run"
-            raise UsageError(f"{_visible(both)}: a run is no baseline of itself, and counts once")
-        seen[key] = name
-
-
 def refuse(found: Sequence[Difference], allowed: Sequence[str], name: str) -> None:
     """Raise UsageError where something of a kind differs that is not allowed. name: of the baseline."""
     for kind in KINDS:
         texts = [one.text for one in found if one.kind == kind]
         if texts and kind not in allowed:
             more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-            told = _visible(
+            told = visible(
                 f"{name} (A) and the run that is gated (B) differ in {kind}: {'; '.join(texts[:_SHOWN])}{more}"
             )
             raise UsageError(f"{told}; measure both alike, or accept it with --allow {kind}")
-
-
-def _visible(text: str) -> str:
-    """What a stranger's file says, for a message that nobody cleans: it moves no cursor and reorders no line."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _kind(text: str, baseline: Run, now: Run) -> Kind | None:

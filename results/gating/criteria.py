@@ -121,7 +121,8 @@ def answer(question: Question, declared: Declared, look: int) -> Finding:
     if question.answer_runs is not None:
         settles = Settling(None, question.answer_runs)
     elif change is not None and ruling.decision == "inconclusive":
-        settles = settling(change, math.log(question.limit), ruling.level)
+        further = declared.spent(min(look + 1, declared.looks))
+        settles = settling(change, math.log(question.limit), further)
     return _finding(question, ruling.decision, reason, ruling.interval, ruling.level, settles)
 
 

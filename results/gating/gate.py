@@ -18,13 +18,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from results.intervals import Part, half_width, t_quantile
+from results.intervals import Part, sure_half_width
 from results.verdicts import Interval
 
 Decision = Literal["pass", "fail", "inconclusive"]
 
 LATE = 3
 """Exponent of the spending function: 1 spends evenly (Pocock's boundary, nearly), 3 late (O'Brien & Fleming's)."""
+LEAST = 1e-10
+"""Of the level of a look: from a tenth of it down, `t_quantile`, of a confidence that is all but 1, goes astray."""
 WIDEST = 100.0
 """Half-width, in logs, at which a look that may spend almost nothing stops growing: its ends stay finite numbers."""
 
@@ -42,14 +44,21 @@ class Declared:
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 0.5:
-            raise ValueError(f"level: {self.level} is not between 0 and 0.5")
-        if self.looks < 1 or self.cells < 1:
-            raise ValueError(f"looks and cells: {self.looks} and {self.cells} are not both at least 1")
+            raise ValueError(f"--level {self.level:g}: it is between 0 and 0.5")
+        if self.looks < 1:
+            raise ValueError(f"--looks {self.looks}: it is at least 1")
+        if self.cells < 1:
+            raise ValueError(f"cells {self.cells}: they are at least 1")
+        if (first := self.spent(1)) < LEAST:
+            raise ValueError(
+                f"--level {self.level:g} and --looks {self.looks}: of {self.cells} checks each would be judged at "
+                f"{first:.1g} in the first look, too little for an interval; declare fewer looks or a higher level"
+            )
 
     def spent(self, look: int) -> float:
         """The level of one cell at one look, 1 being the first."""
         if not 1 <= look <= self.looks:
-            raise ValueError(f"look: {look} is not one of the {self.looks} that were declared")
+            raise ValueError(f"--look {look}: it is from 1 to {self.looks}, the looks that were declared")
         before, after = (look - 1) / self.looks, look / self.looks
         return self.level / self.cells * (math.pow(after, LATE) - math.pow(before, LATE))
 
@@ -77,7 +86,7 @@ def rule(effect: float, parts: Sequence[Part], limit: float, declared: Declared,
     if not parts:
         return Ruling("inconclusive", None, level)
     confidence = 1 - 2 * level
-    reach = min(half_width(parts, [t_quantile(part.df, confidence) for part in parts], confidence), WIDEST)
+    reach = min(sure_half_width(parts, confidence), WIDEST)
     interval = Interval(math.exp(effect - reach), math.exp(effect + reach))
     if interval.high < limit:
         return Ruling("fail", interval, level)

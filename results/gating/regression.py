@@ -1,8 +1,8 @@
 """A run against its baselines, cell by cell and limit by limit (METHOD section 6, `results.gating.gate`).
 
 Paired speed-up and acceptance are held against limits from a single baseline on. What a further run of the same thing
-would add to them is in their intervals from three baselines on, and said to be missing before. Speculative TPOT, which
-no plain arm beside it corrects, is not gated before at all.
+would add to a speed-up is in its interval from three baselines on, and said to be missing before. Speculative TPOT,
+which no plain arm beside it corrects, is not gated before at all. What is synthetic is held against its like only.
 """
 
 from collections import Counter, defaultdict
@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 
 from results.compare import CellKey
 from results.errors import UsageError
-from results.gating.comparable import Difference, compared, refuse, refuse_twins, same_prompts
+from results.gating.comparable import Difference, compared, refuse, same_prompts
 from results.gating.criteria import Place, answer, is_gated, left_out, questions
 from results.gating.gate import Decision, Declared, together
 from results.gating.limits import Finding, GateVerdict, Limits
 from results.gating.observed import Observed, Run
+from results.origin import refuse_twins
 from results.verdicts import CellVerdict
 
 _COUNTS = ("ok", "unverified")
@@ -36,7 +37,7 @@ def gate(
     level: over all looks and findings together; allowed: kinds of difference (`comparable.KINDS`) that are accepted.
     Raises UsageError where the runs may not be compared or have nothing to compare, ValueError for an odd level.
     """
-    refuse_twins([now, *baselines])
+    refuse_twins([run.verdict.run for run in (now, *baselines)], "a run is no baseline of itself, and counts once")
     told: dict[str, list[str]] = {}
     here = _places(now)
     there = [_places(run) for run in baselines]
@@ -53,7 +54,7 @@ def gate(
     every = [
         question
         for place, cells in expected.items()
-        if (cell := here.get(place)) and cell.verdict.status in _COUNTS and not cell.verdict.not_lossless
+        if (cell := here.get(place)) and _counts(cell) and cell.verdict.synthetic == cells[0].verdict.synthetic
         for question in questions(place, cell, cells, limits)
     ]
     asked = [question for question in every if is_gated(question, limits)]
@@ -75,16 +76,35 @@ def gate(
         new=tuple(place[0] for place in fresh if not any(place in places for places in there)),
         put_aside=tuple(place[0] for place in fresh if any(place in places for places in there)),
         notes=(
-            *_unfinished(now, *baselines),
+            *_remarks(now, *baselines),
+            *_synthetic(here, expected),
             *(text if len(of) == len(baselines) else f"{', '.join(of)}: {text}" for text, of in told.items()),
         ),
     )
 
 
-def _unfinished(*runs: Run) -> Iterator[str]:
+def _remarks(*runs: Run) -> Iterator[str]:
     for run in runs:
-        if (state := run.verdict.run.get("state")) not in (None, "finished"):
-            yield f"{run.verdict.run.get('file', 'a run')}: its run is {state}, not finished"
+        facts = run.verdict.run
+        name = facts.get("file", "a run")
+        if (state := facts.get("state")) not in (None, "finished"):
+            yield f"{name}: its run is {state}, not finished"
+        if flagged := facts.get("trials_flagged"):
+            yield f"{name}: flagged trials: {flagged} of {facts.get('trials')}"
+
+
+def _synthetic(here: dict[Place, Observed], expected: dict[Place, list[Observed]]) -> Iterator[str]:
+    alike = sum(place in here and here[place].verdict.synthetic and cells[0].verdict.synthetic
+                for place, cells in expected.items())  # fmt: skip
+    if alike:
+        yield (
+            f"{alike} of {len(expected)} cells are SYNTHETIC in all runs (forced acceptance, random weights or random "
+            "prompts): what they cost is gated, no speed-up that counts"
+        )
+
+
+def _counts(cell: Observed) -> bool:
+    return cell.verdict.status in _COUNTS and not cell.verdict.not_lossless
 
 
 def _places(run: Run) -> dict[Place, Observed]:
@@ -109,12 +129,15 @@ def _expected(there: Sequence[dict[Place, Observed]]) -> dict[Place, list[Observ
     found: dict[Place, list[Observed]] = defaultdict(list)
     for places in there:
         for place, cell in places.items():
-            if cell.verdict.status in _COUNTS and not cell.verdict.not_lossless:
+            if _counts(cell):
                 found[place].append(cell)
-    best = {place: min(_COUNTS.index(c.verdict.status) for c in cells) for place, cells in found.items()}
-    return {
-        place: [c for c in cells if _COUNTS.index(c.verdict.status) == best[place]] for place, cells in found.items()
-    }
+    best = {place: min(map(_rank, cells)) for place, cells in found.items()}
+    return {place: [c for c in cells if _rank(c) == best[place]] for place, cells in found.items()}
+
+
+def _rank(cell: Observed) -> tuple[bool, int]:
+    """What is real before what is synthetic, and by status."""
+    return cell.verdict.synthetic, _COUNTS.index(cell.verdict.status)
 
 
 def _facts(here: dict[Place, Observed], expected: dict[Place, list[Observed]], limits: Limits) -> list[Finding]:
@@ -135,6 +158,10 @@ def _status(now: CellVerdict | None, baseline: CellVerdict) -> tuple[Decision, s
         return "fail", f"{baseline.status} in the baseline, missing now"
     if now.not_lossless:
         return "fail", f"its output is {now.output.upper()}, not the target's own: no speed-up of it counts"
+    if now.synthetic and not baseline.synthetic:
+        return "fail", "SYNTHETIC now (forced acceptance, random weights or random prompts), real in the baseline"
+    if baseline.synthetic and not now.synthetic:
+        return "inconclusive", "SYNTHETIC in the baseline, real now: the two are not held against each other"
     why = f": {now.reason}" if now.reason else ""
     if now.status in (baseline.status, "ok"):
         return "pass", now.status + why

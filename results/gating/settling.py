@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from results.gating.changes import Change
-from results.intervals import Part, half_width, t_quantile
+from results.intervals import Part, sure_half_width
 
 MOST_UNITS = 100_000
 """More units than this nobody measures: the truth is then as good as at the limit."""
@@ -66,5 +66,4 @@ def _reach(change: Change, units: int, runs: int, level: float) -> float:
     else:
         had = change.runs.df + 1
         parts.append(Part(change.runs.variance * (1 + 1 / runs) / (1 + 1 / had), runs - 1))
-    confidence = 1 - 2 * level
-    return half_width(parts, [t_quantile(part.df, confidence) for part in parts], confidence)
+    return sure_half_width(parts, 1 - 2 * level)

@@ -163,6 +163,7 @@ def test_the_picture_sets_intervals_against_their_limit() -> None:
 
 
 def test_what_would_settle_it_in_words() -> None:
-    assert words.settled(Settling(None, None)).startswith("no number of prompts or runs would")
-    told = words.settled(Settling(1200, 2))
+    assert words.settled(Settling(None, None), "speed-up").startswith("no number of prompts or runs would")
+    told = words.settled(Settling(1200, 2), "speed-up")
     assert told.startswith("about 1,200 further prompts in every run and 2 further baseline runs would settle it")
+    assert words.settled(Settling(1, None), "minimum speed-up").startswith("about 1 further prompt would")

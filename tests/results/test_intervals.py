@@ -5,10 +5,19 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_t, norm
+from scipy.stats import chi2, multivariate_t, norm
 from scipy.stats import t as student
 
-from results.intervals import NORMAL, Part, half_width, max_t_quantile, quantile, signed_quantile, t_quantile
+from results.intervals import (
+    NORMAL,
+    Part,
+    half_width,
+    max_t_quantile,
+    quantile,
+    signed_quantile,
+    sure_half_width,
+    t_quantile,
+)
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.999])
@@ -91,6 +100,26 @@ def test_two_parts_cover_whatever_each_contributes(launches: int, prompts: int) 
             [half_width([Part(v, d) for v, d in zip(row, df, strict=True)], quantiles, 0.95) for row in found]
         )
         assert 0.92 <= float(np.mean(2 * norm.cdf(reach) - 1)) <= 0.98
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.99, 1 - 0.05 / 24, 1 - 0.05 / 24 / 27])
+@pytest.mark.parametrize("df", [(2, 19), (1, 39), (4, 4), (9, 99)])
+def test_a_sure_interval_never_misses_more_often_than_it_says(df: tuple[int, int], confidence: float) -> None:
+    """By integrating over the two variances as they come out; the usual one misses several times as often there."""
+    nodes = (np.arange(400) + 0.5) / 400
+    # Where variances come out small the most is missed: quantiles of a power of their probability lie there.
+    a, b = (chi2.ppf(nodes**4, each) / each for each in df)
+    weight = 4 * nodes**3 / 400
+    missed = []
+    for share in (1e-4, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 1 - 1e-4):
+        squares = [part * t_quantile(each, confidence) ** 2 for part, each in zip((share, 1 - share), df, strict=True)]
+        reach = np.sqrt(squares[0] * a[:, None] + squares[1] * b[None, :])
+        missed.append(float(weight @ (2 * norm.sf(reach)) @ weight))
+    assert max(missed) <= (1 - confidence) * 1.005
+    assert max(missed) >= (1 - confidence) * 0.9, "and hardly less often where one part is nearly everything"
+    parts = [Part(0.3, df[0]), Part(0.7, df[1])]
+    wanted = math.sqrt(sum(p.variance * t_quantile(p.df, confidence) ** 2 for p in parts))
+    assert sure_half_width(parts, confidence) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.8, 0.95, 0.99, 1 - 1e-5])

@@ -57,6 +57,7 @@ GATES = (
     Gate("5 baselines, runs differ", 5, RESTLESS),
     Gate("10 baselines, runs differ", 10, RESTLESS),
     Gate("10 baselines, runs differ, TPOT too", 10, RESTLESS, limits=Limits()),
+    Gate("3 baselines, 6 cells, runs differ", 3, RESTLESS, cells=6),
 )
 
 

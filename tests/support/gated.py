@@ -51,7 +51,7 @@ def observed(
 
 def as_run(cells: Sequence[Observed], file: str = "runs/now.sqlite", **facts: Any) -> Run:
     """A run of these cells, at a time of its own."""
-    facts = {"created_unix_ns": next(_CLOCK), **facts}
+    facts = {"created_unix_ns": next(_CLOCK), "trials_flagged": 0, **facts}
     return Run(verdict([one.verdict for one in cells], file=file, **facts), Origin({}, {}), tuple(cells))
 
 
