@@ -51,7 +51,7 @@ def _compared(one: Checked, console: Console) -> None:
     console.print(Text(f"  compared: {published(one)}: {clean(one.why)}"), overflow="fold")
     for note in one.notes:
         console.print(Text(f"  {clean(note)}", "dim"), overflow="fold")
-    table = plain_table("backend", "pair", "k", "batch", "prompt", "measured", "interval", "says")
+    table = plain_table("backend", "pair", "method", "k", "batch", "prompt", "measured", "interval", "says")
     for setting in one.found:
         table.add_row(*(Text(text) for text in _setting(setting)))
     console.print(table)
@@ -61,8 +61,8 @@ def _setting(one: Found) -> Iterable[str]:
     prompt = "own" if one.prompt_tokens is None else str(one.prompt_tokens)
     chosen = f" (best of {one.candidates})" if one.candidates > 1 else ""
     point = NOT_COMPUTED if one.point is None else number(one.point) + chosen
-    return (clean(one.backend, 40), clean(one.pair, 80), str(one.draft_length), str(one.batch_size), prompt, point,
-            span(one.interval), f"{one.outcome}: {clean(one.why)}")  # fmt: skip
+    return (clean(one.backend, 40), clean(one.pair, 80), clean(one.method, 24), str(one.draft_length),
+            str(one.batch_size), prompt, point, span(one.interval), f"{one.outcome}: {clean(one.why)}")  # fmt: skip
 
 
 def published(one: Checked) -> str:

@@ -4,10 +4,12 @@ A statement is compared only with cells of the model, runtime, hardware, batch a
 leaves the draft length open, the best that was measured stands for it, with the interval that is widened for having
 chosen it. The ruling is that of an interval for other prompts like the run's (METHOD section 3):
 
-- one figure: reproduced where the interval holds it, not where they are disjoint;
+- one figure: reproduced where the interval holds it and no end strays from it by more than half its distance from 1 (in
+  logs), not where they are disjoint;
 - a range or a direction: reproduced where the interval lies inside, not where they are disjoint;
-- "up to": reproduced where the best interval reaches it, not where it ends below;
-- anything else is too imprecise: an interval that lies partly inside, or that holds "no gain" as well as the figure.
+- "up to": reproduced where the best that was measured reaches it, not where its interval ends below;
+- anything else is too imprecise: an interval that lies partly inside, that is wide beside the figure or reaches "up to"
+  by its upper end alone, or that holds "no gain" as well as the figure.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -104,7 +106,7 @@ def _best(stated: Statement, group: Sequence[CellVerdict]) -> Found:
     if interval is None:
         ruling: tuple[Outcome, str] = "not comparable", "too few units for an interval of the best of several"
     else:
-        ruling = against(interval, stated, noise=cell.distinguishable is False)
+        ruling = against(point, interval, stated, noise=cell.distinguishable is False)
     return found(cell, ruling, point, interval, len(usable))
 
 

@@ -14,13 +14,15 @@ from results.verdicts import CellVerdict, Interval, Speedup
 def over_batches(stated: Statement, cells: Sequence[CellVerdict]) -> Iterator[Found]:
     """Speed-up at the largest batch / at batch 1, everything else the same.
 
-    Two sets of prompts meet, so it is unpaired. Of several draft lengths only the best of batch 1 is looked at, so
-    that nothing is chosen by its outcome.
+    Two sets of prompts meet, so it is unpaired. Of several draft lengths whose figures count only the best of batch 1
+    is looked at, so that nothing is chosen by its outcome.
     """
     alone = [cell for cell in cells if cell.batch_size == 1]
     pairs = [(cell, max(wider, key=lambda one: one.batch_size)) for cell in alone if (wider := _wider(cell, cells))]
     for _, same in groupby(sorted(pairs, key=lambda pair: pair[0].group), lambda pair: pair[0].group):
-        one, wide = max(same, key=lambda pair: pair[0].speedup.point if pair[0].speedup else 0.0)
+        group = list(same)
+        usable = [pair for pair in group if not any(map(unusable, pair))]
+        one, wide = max(usable or group, key=lambda pair: pair[0].speedup.point if pair[0].speedup else 0.0)
         if (why := unusable(one) or unusable(wide)) is not None:
             yield found(wide, ("not comparable", why))
         elif one.speedup and wide.speedup:
@@ -40,7 +42,7 @@ def _wider(cell: CellVerdict, cells: Iterable[CellVerdict]) -> list[CellVerdict]
 def _ruled(ratio: Ratio, stated: Statement) -> tuple[Outcome, str]:
     if ratio.interval is None:
         return "not comparable", "too few units for an interval"
-    return against(ratio.interval, stated, gain=False)
+    return against(ratio.point, ratio.interval, stated, gain=False)
 
 
 def verification(stated: Statement, cells: Sequence[CellVerdict]) -> Iterator[Found]:
@@ -53,13 +55,13 @@ def verification(stated: Statement, cells: Sequence[CellVerdict]) -> Iterator[Fo
         if wider is None or cell.status != "ok":
             continue
         interval = Interval.between(wider.low, wider.high)
-        yield found(cell, _widened(stated, interval, wider.experts), wider.ratio, interval)
+        yield found(cell, _widened(stated, wider.ratio, interval, wider.experts), wider.ratio, interval)
 
 
-def _widened(stated: Statement, interval: Interval | None, experts: float | None) -> tuple[Outcome, str]:
+def _widened(stated: Statement, ratio: float, interval: Interval | None, experts: float | None) -> tuple[Outcome, str]:
     if interval is None:
         return "not comparable", "too few units for an interval"
-    outcome, why = against(interval, stated, gain=False)
+    outcome, why = against(ratio, interval, stated, gain=False)
     if experts is None:
         return "not comparable", f"{why}, but how many experts the passes read is not revealed"
     read = f"a verification read {experts:.2f} times the experts of a plain pass"
@@ -69,12 +71,12 @@ def _widened(stated: Statement, interval: Interval | None, experts: float | None
 
 
 def best_length(stated: Statement, cells: Sequence[CellVerdict]) -> Iterator[Found]:
-    """The draft length with the largest speed-up of each group, beside the recommended ones.
+    """The draft length with the largest speed-up of each group and method, beside the recommended ones.
 
     Another one beats them only where the paired ratio of speed-ups says so for every recommended one, at a level that
     is divided by the pairs that could have been looked at.
     """
-    for _, same in groupby(sorted(cells, key=lambda cell: cell.group), lambda cell: cell.group):
+    for _, same in groupby(sorted(cells, key=_alike), _alike):
         group = list(same)
         usable = {cell.draft_length: cell.speedup for cell in group if unusable(cell) is None and cell.speedup}
         if usable:
@@ -83,6 +85,10 @@ def best_length(stated: Statement, cells: Sequence[CellVerdict]) -> Iterator[Fou
             yield found(cell, _recommended(stated, length, usable), float(length), candidates=len(usable))
         else:
             yield found(group[0], ("not comparable", unusable(group[0]) or "no speed-up was measured"))
+
+
+def _alike(cell: CellVerdict) -> tuple[int, str]:
+    return cell.group, cell.method
 
 
 def _recommended(stated: Statement, best: int, usable: Mapping[int, Speedup]) -> tuple[Outcome, str]:

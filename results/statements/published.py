@@ -4,7 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import from_json
 
 from results.errors import UsageError
 
@@ -23,7 +33,13 @@ def _pair_of_ends(value: JsonValue) -> JsonValue:
     return [value, value] if isinstance(value, int) else value
 
 
-Ends = Annotated[tuple[int, int], BeforeValidator(_pair_of_ends)]
+def _in_order(ends: tuple[int, int]) -> tuple[int, int]:
+    if not 1 <= ends[0] <= ends[1]:
+        raise ValueError("expected the smallest and the largest, in this order and at least 1")
+    return ends
+
+
+Ends = Annotated[tuple[int, int], BeforeValidator(_pair_of_ends), AfterValidator(_in_order)]
 """Smallest and largest; in JSON one number stands for both."""
 
 
@@ -61,9 +77,9 @@ class Statement(Scope):
     """One figure or direction."""
 
     metric: Metric = "speed-up"
-    low: float | None = None
+    low: float | None = Field(None, gt=0)
     """Bounds of the published range, in the unit of the metric; equal for one figure, one alone for a direction."""
-    high: float | None = None
+    high: float | None = Field(None, gt=0)
     at_most: float | None = Field(None, gt=0)
     """Of "up to": the best that was measured is to reach it."""
     rounding: float = Field(0.0, ge=0)
@@ -114,6 +130,16 @@ class _File(_Strict):
     claims: tuple[Claim, ...] = Field(min_length=1)
 
 
+def _place(loc: tuple[int | str, ...], content: bytes) -> str:
+    """Where a file of claims is at fault: which claim, by its id where it has one, and which field."""
+    path = ".".join(str(part) for part in loc)
+    if loc[:1] != ("claims",) or len(loc) < 3:
+        return path
+    one = from_json(content)["claims"][loc[1]]
+    name = one.get("id") if isinstance(one, dict) else None
+    return f"claim {name[:60]}, {path.split('.', 2)[2]}" if isinstance(name, str) and name else path
+
+
 def read_claims(path: Path) -> tuple[Claim, ...]:
     """The claims of a JSON file. Raises UsageError, in one line, for a file that holds none."""
     try:
@@ -129,10 +155,9 @@ def read_claims(path: Path) -> tuple[Claim, ...]:
             list(claim.stated())
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ascii(".".join(str(part) for part in first["loc"]))[1:-1][:120]  # a key may hold anything
-        raise UsageError(
-            f"claims {path}: {f'{place}: ' if place else ''}{first['msg']}; see workloads/claims.json for the format"
-        ) from error
+        place = ascii(_place(first["loc"], content))[1:-1][:120]  # a key may hold anything
+        said = (f"{place}: " if place else "") + first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"claims {path}: {said}; see workloads/claims.json for the format") from error
     ids = [claim.id for claim in claims]
     if twice := next((name for name in ids if ids.count(name) > 1), None):
         raise UsageError(f"claims {path}: two claims have the id {twice!r}")

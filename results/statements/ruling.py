@@ -52,18 +52,23 @@ def unusable(cell: CellVerdict) -> str | None:
     return None if cell.speedup.new_prompts else "too few units for an interval"
 
 
-def against(interval: Interval, stated: Statement, *, gain: bool = True, noise: bool = False) -> tuple[Outcome, str]:
-    """What an interval says to the published figure, and why.
+def against(
+    point: float, interval: Interval, stated: Statement, *, gain: bool = True, noise: bool = False
+) -> tuple[Outcome, str]:
+    """What a measured figure and its interval say to the published one, and why.
 
     gain: 1 stands for "no gain", and an interval that holds it with the figure tells nothing. noise: the effect is no
     larger than what plain decoding shows against itself.
     """
     if stated.at_most is not None:
-        low, high = stated.at_most - stated.rounding, math.inf
+        low = stated.at_most - stated.rounding
         if interval.high < low:
             return "not reproduced", "the best that was measured ends below it"
-        if interval.low <= 1 or noise:
+        if interval.low <= 1 <= interval.high or noise:
             return "not comparable", "too imprecise: the best that was measured holds the figure and no gain (1) alike"
+        if point < low:
+            why = "too imprecise: the best that was measured stays below it, but its interval does not rule it out"
+            return "not comparable", why
         return "reproduced", "the best that was measured reaches it"
     low = -math.inf if stated.low is None else stated.low - stated.rounding
     high = math.inf if stated.high is None else stated.high + stated.rounding
@@ -74,10 +79,22 @@ def against(interval: Interval, stated: Statement, *, gain: bool = True, noise: 
     if stated.single:
         if gain and interval.low <= 1 <= interval.high:
             return "not comparable", "too imprecise: the interval holds the figure and no gain (1) alike"
+        if not _near(interval, stated):
+            why = "too imprecise: the interval holds the figure, but goes further from it than half its distance from 1"
+            return "not comparable", why
         return "reproduced", "the interval holds the figure"
     if low <= interval.low and interval.high <= high:
         return "reproduced", "the interval lies inside what was published"
     return "not comparable", "too imprecise: only a part of the interval lies inside what was published"
+
+
+def _near(interval: Interval, stated: Statement) -> bool:
+    """Whether no end is further from the single figure than half the figure's own distance from 1 (in logs), or than
+    its rounding."""
+    figure = stated.low or 1.0
+    half = math.exp(abs(math.log(figure)) / 2)
+    low, high = figure - stated.rounding, figure + stated.rounding
+    return min(low, figure / half) <= interval.low and interval.high <= max(high, figure * half)
 
 
 def together(findings: Sequence[Found], *, everywhere: bool = False) -> tuple[Outcome, str]:

@@ -12,7 +12,7 @@ from results.compare import CellKey
 from results.errors import RunFileError, UsageError
 from results.judge import judge
 from results.listing import moment, run_files
-from results.origin import Origin, changed, origin
+from results.origin import Origin, changed, origin, twins
 from results.runfile import RunFile
 from results.trends.shifts import FEWEST, can_be_searched, shifts
 from results.verdicts import CellVerdict, Interval, RunVerdict, Status
@@ -107,7 +107,7 @@ class History:
     searched: int
     """Series that were searched, among which the level is divided."""
     problems: tuple[str, ...]
-    """Files that could not be read, one line each."""
+    """Files that were left out, one line each."""
     schema: int = SCHEMA
 
 
@@ -123,7 +123,10 @@ class Snapshot:
 
 
 def read(folder: Path) -> tuple[list[Snapshot], list[str]]:
-    """Every run file of a folder, and one line for each that cannot be read. Raises UsageError for the folder."""
+    """Every run of a folder, and one line for each file that is left out. Raises UsageError for the folder.
+
+    Of copies of one run (a resumed file and its state before are such, too) the one with the most trials counts.
+    """
     found: list[Snapshot] = []
     problems: list[str] = []
     for path in run_files(folder):
@@ -134,7 +137,12 @@ def read(folder: Path) -> tuple[list[Snapshot], list[str]]:
             problems.append(str(error))
     if not found:
         raise UsageError(f"no run files in {folder}: " + (problems[0] if problems else "`mtpbench run` writes one"))
-    return found, problems
+    fullest = sorted(found, key=lambda one: (-one.run["trials"], one.run["state"] != "finished", len(one.file)))
+    copies = {copy: kept for kept, copy in twins(one.run for one in fullest)}
+    problems += [
+        f"{copy} is a copy of {kept}, or an earlier state of it: a run counts once" for copy, kept in copies.items()
+    ]
+    return [one for one in found if one.run["file"] not in copies], problems
 
 
 def snapshot(name: str, verdict: RunVerdict, where: Origin) -> Snapshot:

@@ -3,9 +3,11 @@
 How far runs differ without any cause is not known from within a run, so it is taken from the runs themselves: a stretch
 is split where the two-sample t of its halves is largest (pooled variance, at least `FEWEST` runs on each side), and the
 split counts if a t as large is rarer than the level among series of the same length that do not change. That is
-simulated with independent normal noise; the statistic knows neither its mean nor its size. Both sides of a change are
-then searched in the same way. Runs that drift together (a machine that warms up over days) are not independent, and are
-called more often than the level says.
+simulated with independent normal noise; the statistic knows neither its mean nor its size. What is too rare to be
+simulated is bounded by Bonferroni's inequality over the splits, each of whose t is Student's with n - 2 degrees of
+freedom: p is at most 2 x splits x P(T > t) (Worsley 1979, JASA 74, 365). Both sides of a change are then searched in
+the same way. Runs that drift together (a machine that warms up over days) are not independent, and are called more
+often than the level says.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +21,9 @@ from numpy.typing import NDArray
 FEWEST = 2
 """Runs on either side of a change; one run may be an accident."""
 DRAWS = 20_000
-"""Simulated series: the smallest p is 1 / (DRAWS + 1)."""
+"""Simulated series."""
+_RESOLVED = 10
+"""Simulated series of so large a t from which on their number tells p; what is rarer is counted as this."""
 _TINY = 1e-12
 """Variance below which a level counts as exactly constant: figures of runs are never more precise."""
 
@@ -57,13 +61,22 @@ def _search(values: NDArray[np.float64], start: int, level: float) -> Iterator[t
     statistics = _scan(values[None, :])[0]
     split = int(np.argmax(statistics))
     largest = float(statistics[split])
-    p = (1 + int((_null(len(values)) >= largest).sum())) / (DRAWS + 1)
+    p = _p(largest, len(values))
     if p > level:
         return
     at = split + FEWEST
     yield start + at, p
     yield from _search(values[:at], start, level)
     yield from _search(values[at:], start + at, level)
+
+
+def _p(largest: float, length: int) -> float:
+    """Probability of so large a t at any split of a series that does not change, or a bound of it."""
+    from scipy.special import stdtr  # here: only a history needs it
+
+    simulated = (1 + max(_RESOLVED, int((_null(length) >= largest).sum()))) / (DRAWS + 1)
+    splits = length - 2 * FEWEST + 1
+    return min(simulated, 2 * splits * float(stdtr(length - 2, -largest)))
 
 
 def _scan(series: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,6 +4,9 @@ import io
 import json
 import math
 import random
+import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -120,7 +123,13 @@ def test_blocks_go_from_the_lowest_to_the_highest_and_noise_stays_in_the_middle(
 
 def write(folder: Path, days: int) -> None:
     for day in range(days):
-        write_big_run(folder / f"day-{day}.sqlite", units=4, repeats=1, seed=day)
+        write_run(folder / f"day-{day}.sqlite", day)
+
+
+def write_run(path: Path, day: int, units: int = 4) -> None:
+    write_big_run(path, units=units, repeats=1, seed=day)
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE run SET value = ? WHERE key = 'created_unix_ns'", (str(START + day * DAY),))
 
 
 def test_the_command_reads_a_folder_draws_a_page_and_names_what_it_left_out(
@@ -138,6 +147,18 @@ def test_the_command_reads_a_folder_draws_a_page_and_names_what_it_left_out(
     assert page.read_text("utf-8").startswith("<!DOCTYPE html>")
     assert mtpbench(["history", str(runs)]) == 0
     assert "2 runs of 10 cells: too few to tell a change of level" in " ".join(capsys.readouterr().out.split())
+
+
+def test_copies_of_a_run_are_one_run_and_the_fullest_of_them_counts(tmp_path: Path) -> None:
+    write(tmp_path, 2)
+    shutil.copy(tmp_path / "day-0.sqlite", tmp_path / "again.sqlite")
+    write_run(tmp_path / "before-resumed.sqlite", 1, units=3)
+    found, problems = read(tmp_path)
+    assert [one.file for one in found] == ["again.sqlite", "day-1.sqlite"]
+    assert [line.replace(f"{tmp_path}/", "").partition(",")[0] for line in problems] == [
+        "day-0.sqlite is a copy of again.sqlite",
+        "before-resumed.sqlite is a copy of day-1.sqlite",
+    ]
 
 
 def test_what_cannot_be_a_history_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,6 +48,20 @@ def test_where_nothing_changes_the_level_is_kept(runs: int) -> None:
     assert 15 <= called <= 85, "5 % of 1,000, with room for chance on either side"
 
 
+@pytest.mark.parametrize("series", [1001, 1_000_000])
+@pytest.mark.parametrize("runs", [2, 6, 30])
+def test_a_plain_step_is_found_among_any_number_of_series(series: int, runs: int) -> None:
+    (one,) = shifts(noise(5, (0.0, runs), (2.0, runs), size=0.001), LEVEL / series)
+    assert one.at == runs and 0 < one.p <= LEVEL / series
+
+
+@pytest.mark.parametrize("runs", [4, 12])
+def test_a_level_rarer_than_what_is_simulated_is_kept_too(runs: int) -> None:
+    values = np.random.default_rng(runs).normal(0.7, 0.005, (20_000, runs))
+    called = sum(bool(shifts([*row], 4e-4)) for row in values)
+    assert 1 <= called <= 20, "at most 8 are expected"
+
+
 def test_scale_and_place_do_not_matter() -> None:
     values = np.array(noise(4, (0.0, 6), (0.02, 6)))
     at = [one.at for one in shifts([*values], LEVEL)]
