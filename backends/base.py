@@ -184,6 +184,8 @@ class Backend(ABC):
     title: str
     """As its makers write it."""
     capabilities: Capabilities
+    measures_only: str = ""
+    """Why nobody deploys with it, in a sentence; empty where people do."""
     environment: Environment | None = None
     """What `mtpbench env create` installs for it; None: it runs where mtpbench itself is installed."""
 

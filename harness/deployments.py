@@ -4,7 +4,7 @@ A run file may be a stranger's: what it names is quoted by the backends, it cann
 nothing is loaded or launched here.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,11 +37,23 @@ def deployments(file: RunFile, chosen: Collection[int] = ()) -> dict[int, str]:
     return found
 
 
+def measure_only(backends: Iterable[str]) -> dict[str, str]:
+    """Of these backends those that nobody deploys with -> why."""
+    return {name: known.measures_only for name in backends if (known := _backend(name)) and known.measures_only}
+
+
+def _backend(name: str) -> Backend | None:
+    """None for imported figures, and for an adapter of a package that is not here."""
+    try:
+        return discover.load(name)
+    except UsageError:
+        return None
+
+
 def _text(cell: Cell, launch: Launch, by_batch: tuple[tuple[int, int], ...]) -> str | None:
     """None where the backend is not known here, or has nothing to say."""
-    try:
-        backend = discover.load(cell.backend)
-    except UsageError:  # imported figures, or an adapter of a package that is not here
+    backend = _backend(cell.backend)
+    if backend is None:
         return None
     try:
         _refuse_options(launch)

@@ -78,7 +78,7 @@ def lines(found: Recommendation, choice: Choice) -> list[Line]:
     if setting.method is not None:
         plain = f"{ratio(setting.gain)} {GAIN[found.objective]}"
         told.append(Line(f"{plain}; {_interval(choice, setting)}. {_sure(choice, setting)}"))
-        if choice.outcome == "limits":
+        if choice.outcome == "limits" or any((one.gain or 0.0) > (setting.gain or 0.0) for one in drafted):
             told.append(Line(f"{_sentence(choice.reason)}.", "caution"))
         told += _beside(choice, setting)
         if setting.output == "untested":
@@ -135,7 +135,9 @@ def _beside(choice: Choice, setting: Setting) -> list[Line]:
     if within:
         differ = "differs" if len(within) == 1 else "differ"
         names = listed([name(choice, one) for one in within])
-        told.append(Line(f"{names} {differ} from it by less than plain decoding does from itself."))
+        told.append(
+            Line(f"{names} {differ} from it by less than plain decoding does from itself (A/A {span(choice.aa, 3)}).")
+        )
     even = [one for one in drafted if one.cell_id not in noise]
     if even:
         do = "does" if len(even) == 1 else "do"
@@ -174,18 +176,28 @@ def _picked(found: Recommendation, pick: Pick) -> str:
     setting = choice.of(pick.cell_id)
     place = pick.place
     where = f"{clean(place.backend, 40)} at batch {place.batch_size:,}"
+    if len({c.place.file for c in found.choices}) > 1:
+        where += f" in {clean(place.file, 120)}"
     if len(found.picks) > 1:
         prompts = "own length" if place.prompt_tokens is None else f"{place.prompt_tokens:,}-token prompts"
         sampling = "" if place.temperature == 0 else f", temperature {number(place.temperature, 2)}"
         where += f" ({clean(place.pair, 60)}, {prompts}, {place.output_tokens:,} new tokens{sampling})"
     text = f"Best for {found.objective}: {where}, {name(choice, setting)}: {figure(found, setting)}"
     if pick.among > 1:
-        machines = f" on {pick.machines} different machines" if pick.machines > 1 else ""
-        formats = f" in {listed([clean(dtype, 20) for dtype in pick.dtypes])}" if len(pick.dtypes) > 1 else ""
-        text += (
-            f"; of {pick.among} batch sizes and runtimes{formats}{machines}, by their figures and without an interval"
-        )
-    return text
+        text += f"; {_compared(pick)}, by their figures and without an interval"
+    if pick.left_out:
+        them = "it" if len(pick.left_out) == 1 else "them"
+        text += f"; {listed([clean(name, 40) for name in pick.left_out])} left out: nobody deploys with {them}"
+    return f"{text}. {clean(pick.not_deployed)}" if pick.not_deployed else text
+
+
+def _compared(pick: Pick) -> str:
+    """What the groups differ in that the best was taken from."""
+    kinds = ((pick.runtimes, "runtime"), (pick.batch_sizes, "batch size"), (pick.files, "file"))
+    told = listed([count(n, kind) for n, kind in kinds if n > 1]) or count(pick.among, "group")
+    for names, word in ((pick.dtypes, "in"), (pick.devices, "on")):
+        told += f" {word} {listed([clean(name, 40) for name in names])}" if len(names) > 1 else ""
+    return f"of {told}" + (f" on {pick.machines} different machines" if pick.machines > 1 else "")
 
 
 def break_even(even: BreakEven) -> str:

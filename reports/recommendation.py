@@ -7,7 +7,7 @@ from rich.text import Text
 
 from reports import advice
 from reports.terminal import plain_table
-from reports.text import ABSENT, NOT_REVEALED, Tone, number, ratio, size, span
+from reports.text import ABSENT, NOT_REVEALED, Tone, clean, number, ratio, size, span
 from results.choosing.recommendation import Choice, Recommendation, Setting
 
 _STYLES: dict[Tone, str] = {"good": "bold green", "plain": "", "quiet": "dim", "caution": "bold yellow",
@@ -18,6 +18,8 @@ def show_recommendation(found: Recommendation, console: Console) -> None:
     """Print a recommendation."""
     for line in advice.headlines(found):
         console.print(Text(line, "bold"), overflow="fold")
+    for note in found.notes:
+        console.print(Text(f"! {clean(note, 600)}"), overflow="fold")
     several = len({choice.place.file for choice in found.choices}) > 1
     for choice in found.choices:
         console.print()

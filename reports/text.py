@@ -70,10 +70,17 @@ def small(value: float | None, digits: int = 3) -> str:
     return "0" if value == 0 else f"{value:.1e}" if abs(value) < 0.001 else number(value, digits)
 
 
+_WRITTEN_OUT = (1e-6, 1e15)
+"""From where to where figures have no exponent."""
+
+
 def number(value: float, digits: int = 3) -> str:
-    """`value` with `digits` significant digits and no exponent: 0.0712, 7.09, 141, 1,430."""
+    """`value` with `digits` significant digits: 0.0712, 7.09, 141, 1,430; with an exponent only where that many digits
+    would be a line of zeros: 1.71e-301."""
     if value == 0 or not math.isfinite(value):
-        return "0" if value == 0 else "∞" if value > 0 else NOT_COMPUTED
+        return "0" if value == 0 else "> 1e+308" if value > 0 else NOT_COMPUTED
+    if not _WRITTEN_OUT[0] <= abs(value) < _WRITTEN_OUT[1]:
+        return f"{value:.{digits}g}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return f"{value:,.{decimals}f}"
 

@@ -6,17 +6,11 @@ from typing import Any, Literal
 from reports.groups import Group, labels, measures_speed, sound, wrong
 from reports.lossless import summary
 from reports.text import NOT_COMPUTED, clean, confidence, count, listed, ratio, span
-from results.remarks import WIDE_AA
+from results.ranking import why_unranked
+from results.remarks import WIDE_AA, came_out_higher, of_pairs
 from results.verdicts import CellVerdict, Interval, RunVerdict
 
 Outcome = Literal["faster", "slower", "same", "none"]
-
-DEMO_NOTE = (
-    "The demo pair is a tiny model on a CPU: its speed-up comes from per-call dispatch overhead that drafting saves, "
-    "not from memory bandwidth as with the real models on an accelerator. It shows that the measurement works; it "
-    "predicts nothing for another pair."
-)
-
 
 _WRONG = {
     "UNEXPLAINED": "its output differs from the target's own and nothing explains it",
@@ -82,7 +76,13 @@ def _certainty(group: Group, cell: CellVerdict) -> str:
         and c.speedup
         and best.adjusted.low <= c.speedup.point <= best.adjusted.high
     ]
-    return text + (f" Also inside it: {listed(inside)}." if inside else "") + _put_aside(group)
+    higher = [
+        (group.arm(c), c.speedup.point)
+        for c in group.cells
+        if not why_unranked(c) and c.speedup and c.speedup.point > best.speedup
+    ]
+    also = f" Also inside it: {listed(inside)}." if inside else ""
+    return text + also + (f" {came_out_higher(higher)}." if higher else "") + _put_aside(group)
 
 
 def _put_aside(group: Group) -> str:
@@ -157,9 +157,7 @@ def trials(run: dict[str, Any]) -> str:
 
 def notes(verdict: RunVerdict) -> list[str]:
     """Warnings of the run, and what a reader must know about its figures."""
-    told = [clean(text) for text in verdict.warnings]
-    if measures_speed(verdict) and any(cell.pair == "demo" for cell in verdict.cells):
-        told.append(DEMO_NOTE)
+    told = [clean(text) for text in (*verdict.warnings, *of_pairs(verdict.cells))]
     if any(cell.synthetic for cell in verdict.cells):
         told.append(
             "SYNTHETIC figures come from forced acceptance or random weights: costs, not a real drafter's gain."

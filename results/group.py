@@ -114,11 +114,13 @@ class Group:
         return [self._verdict(arm, stopped) for arm in self.arms(SPECULATIVE)]
 
     def best(self, cells: list[CellVerdict]) -> Best | None:
-        """The fastest of the cells that may be ranked: valid, not synthetic, not found to change the output."""
+        """The one to name (`selection.best`) of the cells that may be ranked: valid, not synthetic, not found to change
+        the output."""
         ranked = [(c, c.speedup) for c in cells if not why_unranked(c) and c.speedup]
-        if not ranked:
+        first = selection.best(ranked, lambda each: (each[1].point, each[1].adjusted), self.aa)
+        if first is None:
             return None
-        cell, gain = max(ranked, key=lambda candidate: candidate[1].point)
+        cell, gain = first
         return Best(
             group=self.number,
             cell_id=cell.cell_id,

@@ -1,7 +1,9 @@
-"""Judging the best of several arms for having been chosen: simultaneous (max-T) intervals (METHOD section 3)."""
+"""Choosing the best of several arms, and judging it for having been chosen: simultaneous (max-T) intervals (METHOD
+section 3)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from results.intervals import max_t_quantile
 from results.metrics import Floats
 from results.speedup import Effects
 from results.verdicts import Interval
+
+_Arm = TypeVar("_Arm")
 
 SHARED_PLAIN = 0.5
 """Correlation of what a launch adds to two arms: both ratios have the plain arm in them, and more is not assumed."""
@@ -39,6 +43,23 @@ def adjusted(arms: Mapping[int, Effects], confidence: float) -> dict[int, Interv
         arm: speedup.interval(e, parts[arm], quantiles[: len(parts[arm])], confidence) if arm in parts else None
         for arm, e in arms.items()
     }
+
+
+def best(
+    arms: Iterable[_Arm], judged: Callable[[_Arm], tuple[float, Interval | None]], aa: Interval | None
+) -> _Arm | None:
+    """Of the arms that are distinguishably faster than plain decoding that with the largest gain; where none is, that
+    with the largest gain of all. None without arms.
+
+    judged: gain and interval (`adjusted`) of an arm. The intervals hold all at once, so that any arm may be picked: one
+    that came out higher and cannot be told from plain decoding speaks against none that can.
+    """
+
+    def rank(arm: _Arm) -> tuple[bool, float]:
+        gain, interval = judged(arm)
+        return gain > 1 and bool(speedup.distinguishable(interval, aa)), gain
+
+    return max(arms, key=rank, default=None)
 
 
 def of_launches(arms: int) -> Floats:

@@ -93,7 +93,7 @@ class AcceptanceOf:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """Over complete rounds (drafted = k, not cut by EOS or length); intervals clustered by prompt."""
+    """Over complete rounds (drafted = k, begun with room for k + 1 tokens); intervals clustered by prompt."""
 
     length: float
     """Tokens per round, 1 + accepted / rounds."""
@@ -183,7 +183,7 @@ class CellVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The draft length with the largest speed-up of a group, judged for having been chosen."""
+    """The draft length to name of a group (`results.selection.best`), judged for having been chosen."""
 
     group: int
     cell_id: int

@@ -44,6 +44,7 @@ class Adapter(Backend):
         concurrency="closed-loop",
         notes=NOTES,
     )
+    measures_only = MEASURES_ONLY
 
     def probe(self) -> Availability:
         """Whatever Transformers needs, the same modules being used."""
@@ -72,7 +73,7 @@ class Adapter(Backend):
     def open(self, pair: Pair, engine: EngineConfig) -> Iterator[Session]:
         """Loads the target, and the assistant where a method drafts."""
         from backends.hf.loading import loaded
-        from backends.reference import memory, settings
+        from backends.reference import attention, memory, paths, settings
         from backends.reference.session import ReferenceSession
 
         own = settings.read(engine.options)
@@ -82,7 +83,9 @@ class Adapter(Backend):
         fit.check(pair, methods)
         memory.check(pair, engine)
         with loaded(pair, replace(engine, methods=methods, options=own.loading)) as models:
-            session = ReferenceSession(models, engine, own)
+            paths.check(own.path, models.target, models.device)
+            facts = replace(models.facts, statement={**models.facts.statement, "attention": attention.NAME})
+            session = ReferenceSession(replace(models, facts=facts), engine, own)
             try:
                 yield session
             finally:

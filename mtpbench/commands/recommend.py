@@ -61,6 +61,7 @@ def recommend(
     cell is invalid, unverified, synthetic, imported, or its output is not the target's own. Exit code 1 where nothing
     keeps the limits.
     """
+    from harness.deployments import measure_only
     from reports.recommendation import show_recommendation
     from results.choosing.recommend import recommend as recommend_from
     from results.choosing.wishes import Wishes
@@ -70,7 +71,8 @@ def recommend(
     wishes = Wishes(objective.value, max_tpot_ms, max_ttft_ms, min_batch, _bytes(memory), price_per_hour)
     with ExitStack() as stack:
         opened = [stack.enter_context(RunFile.open(file)) for file in files]
-        found = recommend_from([judged(file) for file in opened], wishes)
+        runs = [judged(file) for file in opened]
+        found = recommend_from(runs, wishes, measure_only({cell.backend for run in runs for cell in run.verdict.cells}))
         found = found.deployed({place: text for file in opened for place, text in _deployments(file, found).items()})
     present(found, as_json, show_recommendation)
     if any(choice.chosen is not None for choice in found.choices):

@@ -66,6 +66,11 @@ class Contenders:
         """The setting of a candidate."""
         return next(setting for setting in self.settings if setting.cell_id == cell_id)
 
+    def named(self, drafted: Setting) -> str:
+        """A drafted setting inside its group: `k = 4`, with its method where there are several."""
+        several = len({cell.method for cell in self.cells}) > 1
+        return f"k = {drafted.draft_length}" + (f" {drafted.method}" if several else "")
+
     @cached_property
     def settings(self) -> tuple[Setting, ...]:
         """Plain decoding first, where it may be chosen, then the drafted ones by method and length."""

@@ -1,32 +1,36 @@
 """Run files -> which setting to deploy, by an objective and within limits; pure.
 
 A drafted setting is recommended where it is distinguishably better than plain decoding: its interval, widened for
-having chosen it among all that were measured, excludes 1, and the gain exceeds the A/A interval (METHOD section 3).
+having chosen it among all that were measured, excludes 1, and the gain exceeds the A/A interval (METHOD section 3). Of
+several such it is that with the largest gain, whatever else came out higher and cannot be told from plain decoding.
 Everything else is plain decoding, which needs no drafter; chance never decides against it. Cells that may not be ranked
 (`results.ranking`) are never candidates.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from results import speedup
+from results import remarks, selection, speedup
 from results.choosing.breakeven import break_evens
 from results.choosing.contenders import Contenders
-from results.choosing.objective import Objective, objective, peak_memory, watts
-from results.choosing.recommendation import Aside, AtBatch, Choice, Outcome, Pick, Place, Recommendation, Setting
+from results.choosing.objective import objective, peak_memory, watts
+from results.choosing.picks import picks
+from results.choosing.recommendation import Aside, AtBatch, Choice, Outcome, Place, Recommendation, Setting
 from results.choosing.wishes import Wishes
-from results.effects import point
 from results.errors import UsageError
 from results.judge import Judged
+from results.origin import refuse_twins
 from results.verdicts import CellVerdict, Interval, RunVerdict
 
 
-def recommend(runs: Sequence[Judged], wishes: Wishes) -> Recommendation:
+def recommend(runs: Sequence[Judged], wishes: Wishes, measure_only: Mapping[str, str] | None = None) -> Recommendation:
     """The best setting of every group, up to which batch size drafting pays, and the best of all.
 
-    Raises UsageError where energy is asked for and no run has any power.
+    measure_only: runtime -> why nobody deploys with it; it is the best of all only where there is no other.
+    Raises UsageError where energy is asked for and no run has any power, and where two files hold the same run.
     """
+    refuse_twins([run.verdict.run for run in runs], "it would count twice")
     choices: list[Choice] = []
     at_batch: list[tuple[Place, AtBatch]] = []
     power = [watts(run.groups[0].file) if run.groups else {} for run in runs]
@@ -50,8 +54,24 @@ def recommend(runs: Sequence[Judged], wishes: Wishes) -> Recommendation:
                 at_batch.append((place, best))
     unit = objective(wishes.objective, wishes.price_per_hour, {})
     return Recommendation(
-        wishes, wishes.objective, unit.unit, tuple(choices), _picks(choices, unit), break_evens(at_batch)
+        wishes=wishes,
+        objective=wishes.objective,
+        unit=unit.unit,
+        choices=tuple(choices),
+        picks=picks(choices, unit, measure_only or {}),
+        break_even=break_evens(at_batch),
+        notes=tuple(_notes(runs)),
     )
+
+
+def _notes(runs: Sequence[Judged]) -> Iterator[str]:
+    """The remarks on every run, with its file where there are several, and then on the pairs."""
+    for run in runs:
+        if run.groups:  # else everything is imported
+            name = f"{run.verdict.run.get('file', '')}: " if len(runs) > 1 else ""
+            state, evidence = str(run.verdict.run.get("state")), run.groups[0].evidence
+            yield from (name + text for text in remarks.of_recommended(state, evidence, run.verdict.cells))
+    yield from remarks.of_pairs([cell for run in runs for cell in run.verdict.cells])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +107,12 @@ def _ruling(found: Contenders) -> _Ruling:
     if not within:
         why = _nothing(found, drafted != [], stays is None)
         return _Ruling("none" if stays is None else "plain only", why, stays)
-    best = max(within, key=lambda setting: setting.gain or 0.0)
+    best = _best(within, found.aa)
     told = _told(best, found.aa)
     if told == "faster":
-        return _Ruling(told, "distinguishably better than plain decoding", best.cell_id)
+        higher = [(found.named(one), one.gain) for one in within if one.gain and one.gain > (best.gain or 0.0)]
+        but = f"; {remarks.came_out_higher(higher)}" if higher else ""
+        return _Ruling(told, f"distinguishably better than plain decoding{but}", best.cell_id)
     if stays is None:
         why = found.plain.excluded if found.plain else found.no_plain
         return _Ruling("limits", f"plain decoding may not be chosen: {why}", best.cell_id)
@@ -99,7 +121,14 @@ def _ruling(found: Contenders) -> _Ruling:
         return _Ruling(told, lacks, stays)
     if told == "slower":
         return _Ruling(told, "even the best drafted setting is worse than plain decoding", stays)
-    return _Ruling(told, "drafting brings no gain that this file can tell", stays)
+    return _Ruling(told, f"drafting brings no gain that this file can tell{_noise(best, found.aa)}", stays)
+
+
+def _noise(best: Setting, aa: Interval | None) -> str:
+    """That the A/A interval alone is why a difference cannot be told; empty where it is not."""
+    if aa is None or best.adjusted is None or best.adjusted.low <= 1 <= best.adjusted.high:
+        return ""
+    return f": not beyond what plain decoding differs from itself by, A/A {aa.low:.3f}–{aa.high:.3f}"
 
 
 def _nearest(settings: Sequence[Setting]) -> str:
@@ -111,6 +140,13 @@ def _nearest(settings: Sequence[Setting]) -> str:
         if setting.excluded and setting.method is not None:
             missed.setdefault(kind, []).append((math.inf if value is None else value, setting.excluded))
     return "; ".join(min(reasons)[1] for reasons in missed.values())
+
+
+def _best(drafted: Sequence[Setting], aa: Interval | None) -> Setting:
+    """At least one is given."""
+    best = selection.best(drafted, lambda one: (one.gain or 0.0, one.adjusted), aa)
+    assert best is not None
+    return best
 
 
 def _told(best: Setting, aa: Interval | None) -> Outcome:
@@ -132,31 +168,13 @@ def _nothing(found: Contenders, ranked: bool, plain_too: bool) -> str:
 
 
 def _at_batch(place: Place, found: Contenders) -> AtBatch | None:
-    if not found.effects:
+    drafted = [setting for setting in found.settings if setting.method is not None]
+    if not drafted:
         return None
-    cell, effect = max(found.effects.items(), key=lambda pair: point(pair[1]))
-    best = found.of(cell)
-    return AtBatch(place.file, place.group, place.batch_size, best.draft_length, math.exp(point(effect)), best.adjusted,
+    best = _best(drafted, found.aa)
+    assert best.gain is not None
+    return AtBatch(place.file, place.group, place.batch_size, best.draft_length, best.gain, best.adjusted,
                    _told(best, found.aa))  # fmt: skip
-
-
-def _picks(choices: Sequence[Choice], wanted: Objective) -> tuple[Pick, ...]:
-    """Over what can be chosen (runtime, batch size), for each of what cannot (pair, lengths, temperature)."""
-    alike: dict[tuple[object, ...], list[Choice]] = {}
-    for choice in choices:
-        if choice.setting is not None and choice.setting.figure is not None:
-            place = choice.place
-            key = (place.pair, place.prompt_tokens, place.output_tokens, place.temperature)
-            alike.setdefault(key, []).append(choice)
-    found = []
-    for each in alike.values():
-        figures = [choice.setting.figure or 0.0 for choice in each if choice.setting]
-        best = each[figures.index((max if wanted.larger else min)(figures))]
-        assert best.chosen is not None
-        machines = len({choice.place.machine for choice in each})
-        dtypes = tuple(sorted({choice.place.dtype for choice in each}))
-        found.append(Pick(best.place, best.chosen, len(each), machines, dtypes))
-    return tuple(found)
 
 
 def _imported(place: Place, cells: Sequence[CellVerdict]) -> Choice:

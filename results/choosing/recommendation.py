@@ -167,11 +167,20 @@ class Pick:
     place: Place
     cell_id: int
     among: int
-    """Groups that had something to recommend."""
+    """Groups that it is the best of: those that had something to recommend, but for `left_out`."""
     machines: int
     """Different machines among them: figures of different machines say little about the runtimes."""
     dtypes: tuple[str, ...]
     """Number formats among them: a coarser one is faster, and gives other outputs."""
+    runtimes: int = 1
+    """Different ones among them, as the next two."""
+    batch_sizes: int = 1
+    files: int = 1
+    devices: tuple[str, ...] = ()
+    not_deployed: str = ""
+    """Why nobody deploys with the runtime of the best, where there was no other; empty where people do."""
+    left_out: tuple[str, ...] = ()
+    """Runtimes that nobody deploys with, and that were not compared for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +193,8 @@ class Recommendation:
     choices: tuple[Choice, ...]
     picks: tuple[Pick, ...]
     break_even: tuple[BreakEven, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader must know before trusting the figures; with the file that it is about, where there are several."""
     schema: int = SCHEMA
 
     def deployed(self, told: Mapping[tuple[str, int], str]) -> Self:

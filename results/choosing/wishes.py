@@ -24,18 +24,23 @@ class Wishes:
         """Raises UsageError, in one line, for what cannot be meant."""
         if self.objective not in NAMES:
             raise UsageError(f"--for {self.objective}: it is one of {', '.join(NAMES)}")
-        positive = {
+        limits = {
             "--max-tpot-ms": self.max_tpot_ms,
             "--max-ttft-ms": self.max_ttft_ms,
             "--min-batch": self.min_batch,
             "--memory": self.memory_bytes,
             "--price-per-hour": self.price_per_hour,
         }
-        for flag, value in positive.items():
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise UsageError(f"{flag} {value:g}: it is a number above 0")
+        for flag, value in limits.items():
+            positive(flag, value)
         if self.objective == "cost" and self.price_per_hour is None:
             raise UsageError("--for cost needs what the machine costs: add --price-per-hour, e.g. 2.50")
+
+
+def positive(flag: str, value: float | None) -> None:
+    """Raises UsageError, in one line, where a value is given that is no finite number above 0."""
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise UsageError(f"{flag} {value:g}: it is a finite number above 0")
 
 
 def outside(

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.deployments import deployments
+from harness.deployments import deployments, measure_only
 from results.records import (
     CONTROL,
     HEADLINE,
@@ -120,3 +120,8 @@ def test_files_that_are_not_on_this_machine_are_named_as_they_were(tmp_path: Pat
 def test_a_pair_that_the_runtime_cannot_load_says_why(tmp_path: Path) -> None:
     (text,) = read(written(tmp_path / "r.sqlite", [cell(4, pair="random:tiny-e4b")], pair="random:tiny-e4b")).values()
     assert text.startswith("# How to deploy it cannot be said")
+
+
+def test_the_reference_engine_only_measures() -> None:
+    assert [*measure_only(["vllm", "reference", "openai", "no such backend"])] == ["reference"]
+    assert measure_only(["reference"])["reference"].startswith("A measuring engine, not a server")

@@ -1,7 +1,6 @@
 """What a recommendation says in words, and how it looks in a terminal."""
 
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +8,8 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from support.fake_run import write
-from support.paced import paced, watts
 from support.verdicts import HOSTILE
 
-from mtpbench.cli import run as mtpbench
 from reports import advice
 from reports.recommendation import show_recommendation
 from results.choosing.objective import Name
@@ -30,9 +26,9 @@ from results.choosing.recommendation import (
     Setting,
 )
 from results.choosing.wishes import Wishes
-from results.runfile import RunFile
 from results.verdicts import Interval
 
+RECORDED = Path(__file__).parents[1] / "data" / "recorded-a.sqlite"
 PLACE = Place("runs/a.sqlite", 0, "transformers", "demo", 1, 64, 96, 0.0, "float32", "cpu", "here")
 
 
@@ -75,8 +71,11 @@ def choice(outcome: Outcome = "faster", chosen: int | None = 4, **changes: Any) 
 def recommendation(
     *choices: Choice, objective: Name = "latency", unit: str = "ms per token", even: Sequence[BreakEven] = ()
 ) -> Recommendation:
+    batches, files = (len({getattr(one.place, name) for one in choices}) for name in ("batch_size", "file"))
     picks = [
-        Pick(one.place, one.chosen, len(choices), 1, (one.place.dtype,)) for one in choices if one.chosen is not None
+        Pick(one.place, one.chosen, len(choices), 1, (one.place.dtype,), batch_sizes=batches, files=files)
+        for one in choices
+        if one.chosen is not None
     ][:1]
     return Recommendation(Wishes(objective, price_per_hour=4.0), objective, unit, choices, tuple(picks), tuple(even))
 
@@ -108,7 +107,7 @@ def test_a_difference_within_what_plain_decoding_differs_from_itself_is_said_to_
     text = said(
         choice(beside=(Against(0, 2.0, Interval(1.9, 2.1), True), Against(2, 1.005, Interval(1.001, 1.01), False)))
     )
-    assert "k = 2 differs from it by less than plain decoding does from itself." in text
+    assert "k = 2 differs from it by less than plain decoding does from itself (A/A 0.990–1.010)." in text
     assert "as well" not in text
 
 
@@ -167,14 +166,44 @@ def test_the_headline_names_the_best_of_all_and_that_it_has_no_interval() -> Non
     other = choice("same", 0, place=replace(PLACE, group=1, batch_size=8))
     (line,) = advice.headlines(recommendation(choice(), other))
     assert line.startswith("Best for latency: transformers at batch 1, k = 4: 3.50 ms per token")
-    assert line.endswith("of 2 batch sizes and runtimes, by their figures and without an interval")
+    assert line.endswith("; of 2 batch sizes, by their figures and without an interval")
+
+
+def test_the_headline_names_the_file_where_there_are_several() -> None:
+    assert "runs/a.sqlite" not in advice.headlines(recommendation(choice()))[0]
+    other = choice("same", 0, place=replace(PLACE, file="runs/b.sqlite"))
+    (line,) = advice.headlines(recommendation(choice(), other))
+    assert line.startswith("Best for latency: transformers at batch 1 in runs/a.sqlite, k = 4: 3.50 ms per token")
+    assert line.endswith("; of 2 files, by their figures and without an interval")
+
+
+def test_a_runtime_that_only_measures_is_said_to() -> None:
+    found = recommendation(choice())
+    (pick,) = found.picks
+    aside, alone = replace(pick, left_out=("reference",)), replace(pick, not_deployed="A measuring engine.")
+    assert advice.headlines(replace(found, picks=(aside,)))[0].endswith("; reference left out: nobody deploys with it")
+    assert advice.headlines(replace(found, picks=(alone,)))[0].endswith(": 3.50 ms per token. A measuring engine.")
+
+
+def test_what_came_out_higher_is_told_beside_the_recommended_setting() -> None:
+    higher = (setting(0), setting(2, 2.4, adjusted=Interval(0.5, 9.0)), setting(4, 2.0))
+    assert "Why that is so." in said(choice(settings=higher))
+    assert "Why that is so." not in said(choice())
+
+
+def test_notes_stand_before_the_first_setting() -> None:
+    text = printed(replace(recommendation(choice()), notes=("70 of 70 trials are flagged", HOSTILE)), width=1000)
+    assert text.index("! 70 of 70 trials are flagged") < text.index("k = 2")
+    assert not set("\x1b\x9b\u202e\u2066\ud800") & set(text)
 
 
 def test_different_machines_and_number_formats_are_pointed_out() -> None:
     found = recommendation(choice())
-    picks = (replace(found.picks[0], among=3, machines=2, dtypes=("bfloat16", "q4_0")),)
+    picks = (
+        replace(found.picks[0], among=3, machines=2, dtypes=("bfloat16", "q4_0"), runtimes=2, devices=("cpu", "cuda")),
+    )
     told = advice.headlines(replace(found, picks=picks))[0]
-    assert "of 3 batch sizes and runtimes in bfloat16 and q4_0 on 2 different machines, by" in told
+    assert "; of 2 runtimes in bfloat16 and q4_0 on cpu and cuda on 2 different machines, by" in told
 
 
 # ---------------------------------------------------------------------------------------------------------- break-even
@@ -260,84 +289,3 @@ def test_hostile_names_and_reasons_are_harmless() -> None:
     text = printed(recommendation(one, two, even=[even((1, "faster"), (2, "same"))]))
     assert not any(ord(c) < 32 and c != "\n" for c in text)
     assert not set("\x1b\x9b\u202e\u2066\ud800") & set(text)
-
-
-# ------------------------------------------------------------------------------------------------------------- command
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write(tmp_path_factory.mktemp("run") / "run.sqlite", paced(telemetry=watts(100, 100))))
-
-
-def test_the_command_recommends(file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert mtpbench(["recommend", file]) == 0
-    text = capsys.readouterr().out
-    assert text.startswith("Best for latency: fake at batch 1, k = 4: 5.0")
-    assert "Draft 4 tokens a round" in text
-
-
-@pytest.mark.parametrize("objective", ["latency", "throughput", "cost", "energy"])
-def test_the_command_gives_json(file: str, objective: Name, capsys: pytest.CaptureFixture[str]) -> None:
-    assert mtpbench(["recommend", file, "--for", objective, "--price-per-hour", "4", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["schema"], found["objective"], found["choices"][0]["outcome"]) == (1, objective, "faster")
-
-
-def test_the_command_says_how_to_deploy_what_it_recommends(
-    file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[list[int]] = []
-
-    def known(run: RunFile, chosen: list[int]) -> dict[int, str]:
-        asked.append(chosen)
-        return {cell_id: f"start cell {cell_id}" for cell_id in run.cells()}
-
-    monkeypatch.setattr("harness.deployments.deployments", known)
-    assert mtpbench(["recommend", file, "--json"]) == 0
-    (found,) = json.loads(capsys.readouterr().out)["choices"]
-    assert asked == [[found["chosen"]]]
-    assert found["deployment"] == f"start cell {found['chosen']}"
-    assert mtpbench(["recommend", file]) == 0
-    text = capsys.readouterr().out
-    assert f"To deploy it:\nstart cell {found['chosen']}\n" in text
-    assert text.count("start cell") == 1
-
-
-def test_nothing_left_is_exit_code_1_and_one_line(file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert mtpbench(["recommend", file, "--max-tpot-ms", "1"]) == 1
-    line = capsys.readouterr().err
-    assert line.startswith("mtpbench: nothing can be recommended: no setting keeps the limits: TPOT 5.0")
-    assert line.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--for", "cost"], "--price-per-hour"),
-        (["--for", "beauty"], "beauty"),
-        (["--memory", "much"], "--memory much: expected a size, e.g. 24GB"),
-        (["--max-tpot-ms", "-1"], "--max-tpot-ms -1"),
-    ],
-)
-def test_mistakes_are_one_line(
-    file: str, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert mtpbench(["recommend", file, *arguments]) == 2
-    line = capsys.readouterr().err
-    assert message in line
-    assert line.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "limit"), [("24GB", 24e9), ("1.5 GiB", 1.5 * 2**30), ("800000000", 8e8), ("7mb", 7e6)]
-)
-def test_sizes_are_read(file: str, text: str, limit: float, capsys: pytest.CaptureFixture[str]) -> None:
-    assert mtpbench(["recommend", file, "--memory", text, "--json"]) == 1
-    assert json.loads(capsys.readouterr().out)["wishes"]["memory_bytes"] == limit
-
-
-def test_a_file_that_is_no_run_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "x").write_text("x")
-    assert mtpbench(["recommend", str(tmp_path / "x")]) == 2
-    assert capsys.readouterr().err.count("\n") == 1

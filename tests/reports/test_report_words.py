@@ -137,6 +137,14 @@ def test_numbers_have_three_significant_digits_and_no_exponent(value: float, sai
     assert text.number(value) == said
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(1.7123e-301, "1.71e-301"), (1.5e308, "1.5e+308"), (float("inf"), "> 1e+308"), (2e-6, "0.00000200")],
+)
+def test_a_number_is_no_line_of_zeros(value: float, said: str) -> None:
+    assert text.number(value) == said
+
+
 def test_what_is_unknown_is_said_and_never_zero() -> None:
     assert text.revealed(None, "ms") == "not revealed"
     assert text.ratio(None) == text.span(None) == text.bounds(1.0, None) == "not computed"

@@ -286,6 +286,7 @@ def test_memory_is_the_most_that_a_call_took(tmp_path: Path) -> None:
         ({"max_ttft_ms": float("nan")}, "--max-ttft-ms"),
         ({"min_batch": 0}, "--min-batch"),
         ({"price_per_hour": -1.0}, "--price-per-hour"),
+        ({"price_per_hour": float("inf")}, "--price-per-hour inf: it is a finite number above 0"),
         ({"objective": "beauty"}, "latency, throughput"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from support.certificates import divergence, equivalence, run_certificate, sampling, untested
 
+from results import selection
 from results.expected import StepCosts, Theory, WaterfallStep
 from results.verdicts import (
     Acceptance,
@@ -151,13 +152,16 @@ def cell(k: int = 4, group: int = 0, prompt_tokens: int | None = 64, scale: floa
 
 
 def best_of(cells: list[CellVerdict]) -> list[Best]:
-    """The largest speed-up of every group, among cells that may be ranked."""
+    """The one to name of every group, among cells that may be ranked."""
     found: list[Best] = []
     for group in sorted({c.group for c in cells}):
         mine = [c for c in cells if c.group == group]
         ranked = [c for c in mine if c.status == "ok" and not c.synthetic and c.speedup and not c.not_lossless]
         if ranked:
-            top = max(ranked, key=lambda c: c.speedup.point if c.speedup else 0.0)
+            gains = [(c.speedup.point, c.speedup.adjusted, c) for c in ranked if c.speedup]
+            first = selection.best(gains, lambda each: each[:2], mine[0].aa)
+            assert first is not None
+            top = first[2]
             assert top.speedup is not None
             sure = bool(top.distinguishable) and _excludes_1(top.speedup.adjusted)
             found.append(Best(group, top.cell_id, top.draft_length, top.method, top.speedup.point, top.speedup.adjusted,
