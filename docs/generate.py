@@ -31,7 +31,7 @@ def cli_page() -> str:
 
 Strongest first where several apply: 2 usage error · 1 a check failed · 4 finished, but some cells failed or are
 invalid · 3 inconclusive or untested where a verdict was asked for · 0 ok · 130 interrupted (what was measured is
-kept, and how to resume is printed) · 70 a bug of ours.
+kept, and how to resume is printed) · 141 the reader of a pipe (`| head`) closed it before the end · 70 a bug of ours.
 """
     return text.rstrip() + "\n\n" + sweep_section() + "\n" + codes
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from mtpbench.commands import catalogue, claims, environments, gate, history, measure, profile, read, recommend
-from mtpbench.exits import INTERNAL, INTERRUPTED, OK, USAGE
+from mtpbench.exits import INTERNAL, INTERRUPTED, OK, UNREAD, USAGE
 from mtpbench.version import __version__
 from results.errors import UsageError
 
@@ -79,7 +79,7 @@ def run(arguments: list[str] | None = None) -> int:
     except SystemExit as end:
         if not isinstance(end.__context__, BrokenPipeError):
             raise
-        return OK  # the reader (`| head`) had enough; Typer has already silenced the stream
+        return UNREAD  # the reader (`| head`) had enough; Typer has already silenced the stream
     except UsageError as error:
         if os.environ.get("MTPBENCH_DEBUG"):
             traceback.print_exc()

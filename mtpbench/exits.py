@@ -14,6 +14,8 @@ CELLS_FAILED = 4
 INTERNAL = 70
 """A bug of ours (EX_SOFTWARE)."""
 INTERRUPTED = 130
+UNREAD = 141
+"""Nobody read the output to its end, as SIGPIPE ends other programs: never to be taken for a pass."""
 
 
 def of_cells(cells: "Iterable[CellVerdict]") -> int:

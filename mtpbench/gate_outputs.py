@@ -3,10 +3,11 @@
 import os
 import secrets
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtpbench.writing import present
+from mtpbench.writing import present, writable, write_file, writing
 from results.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,26 +16,44 @@ if TYPE_CHECKING:
 # Inside the functions: `mtpbench --help` must not pay for rich.
 
 
-def write(verdict: "GateVerdict", junit: Path | None, summary: Path | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where files go."""
+
+    junit: Path | None
+    summary: Path | None
+    appends: bool
+    """The summary is a step's, which only grows."""
+
+
+def places(junit: Path | None, summary: Path | None) -> Places:
+    """Where the files go that were asked for. Raises UsageError for a place that cannot be written."""
+    junit, summary = (path and writable(path) for path in (junit, summary))
+    step = os.environ.get("GITHUB_STEP_SUMMARY", "")
+    appends = step != "" and (summary is None or _same(summary, Path(step)))
+    if appends:
+        summary = writable(Path(step))
+    if junit is not None and summary is not None and _same(junit, summary):
+        raise UsageError(f"cannot write {junit}: JUnit XML and the summary cannot be one file; name two")
+    return Places(junit, summary, appends)
+
+
+def _same(a: Path, b: Path) -> bool:
+    return os.path.realpath(a) == os.path.realpath(b)
+
+
+def write(verdict: "GateVerdict", to: Places) -> None:
     """The files that were asked for."""
     from reports.gating.junit import junit as as_junit
     from reports.gating.markdown import markdown
 
-    if junit is not None:
-        _to(junit, as_junit(verdict), "w")
-    step = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary is not None and str(summary) != step:
-        _to(summary, markdown(verdict), "w")
-    elif step:
-        _to(Path(step), markdown(verdict), "a")
-
-
-def _to(path: Path, text: str, mode: str) -> None:
-    try:
-        with path.open(mode, encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+    if to.junit is not None:
+        write_file(as_junit(verdict), to.junit)
+    if to.summary is not None and to.appends:
+        with writing(to.summary), to.summary.open("a", encoding="utf-8") as file:
+            file.write(markdown(verdict))
+    elif to.summary is not None:
+        write_file(markdown(verdict), to.summary)
 
 
 def show(verdict: "GateVerdict", as_json: bool, annotated: bool) -> None:

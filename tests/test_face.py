@@ -100,6 +100,13 @@ def test_bad_input_gets_one_line_and_exit_code_2(what: str, folder: Path, capsys
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("price", ["nan", "inf", "0", "-1"])
+@pytest.mark.parametrize("command", ["report", "recommend"])
+def test_a_price_is_a_finite_number_above_0(command: str, price: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "absent.sqlite", "--price-per-hour", price]) == 2
+    assert capsys.readouterr().err == f"mtpbench: --price-per-hour {price}: it is a finite number above 0\n"
+
+
 def test_too_few_draws_and_too_short_outputs_name_what_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
     few = ["verify", "-m", "demo", "--temperature", "0.8", "--prompts", "2", "-n", "24", "--dry-run", "--draws"]
     assert run([*few, "6"]) == 2

@@ -1,11 +1,13 @@
 """`mtpbench gate` from the command line: exit codes, files, refusals, and how a look is extended."""
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from errno import ENOSPC
 from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree
@@ -115,14 +117,22 @@ def test_in_a_github_job_the_summary_grows_and_annotations_follow_the_quiet_tabl
     ("given", "told"),
     [
         (["--allow", "anything"], "--allow anything: expected one of hardware, settings, prompts"),
-        (["--max-speedup-loss", "much"], "--max-speedup-loss much: expected a number, such as 0.03 or 3%"),
+        (["--max-speedup-loss", "much"], "--max-speedup-loss much: expected a number, such as 0.03 or 3%, or off"),
+        (["--min-speedup", "fast"], "--min-speedup fast: expected a number, such as 1.5, or off"),
+        (["--max-slowdown", ""], "--max-slowdown '': expected a number, such as 0.03 or 3%, or off"),
         (["--max-speedup-loss", "nan"], "--max-speedup-loss: nan is not a share"),
         (["--max-slowdown", "-1%"], "--max-slowdown: -0.01 is not a share"),
         (["--min-speedup", "0"], "--min-speedup: 0 is not a ratio above 0"),
-        (["--level", "0.5"], "--level: 0.5 is not between 0 and 0.5"),
-        (["--looks", "2", "--look", "3"], "--look: 3 is not one of the 2 that were declared"),
-        (["--extend"], "--extend takes further looks: declare them, e.g. --looks 3"),
+        (["--level", "0.5"], "mtpbench: --level 0.5: it is between 0 and 0.5"),
+        (["--level", "1e-17"], "mtpbench: --level 1e-17 and --looks 1: of 10 checks each would be judged at 1e-18"),
+        (["--looks", "1000"], "mtpbench: --level 0.025 and --looks 1000: of 10 checks each would be judged at 3e-12"),
+        (["--looks", "0"], "mtpbench: --looks 0: it is at least 1"),
+        (["--look", "0"], "mtpbench: --look 0: it is from 1 to 1"),
+        (["--looks", "2", "--look", "3"], "mtpbench: --look 3: it is from 1 to 2, the looks that were declared"),
+        (["--extend"], "--extend takes further looks, which are declared before the first, e.g. with --looks 3"),
+        (["--extend", "--looks", "2", "--look", "2"], "all looks that were declared before the first are spent"),
         (["--junit", "no/such/folder/x.xml"], "cannot write no/such/folder/x.xml"),
+        (["--junit", "x", "--summary", "./x"], "cannot write x: JUnit XML and the summary cannot be one file"),
         (["--baseline", "absent.sqlite"], "absent.sqlite"),
         (["--baseline", "{before}"], "hold the same run"),
     ],
@@ -134,6 +144,36 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert run(["gate", str(now), "--baseline", str(before), *(each.format(before=before) for each in given)]) == 2
     found = capsys.readouterr().err
     assert told in found and found.count("\n") == 1
+
+
+def test_a_check_that_is_off_is_not_made(before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    now = changed(before, tmp_path / "now.sqlite", 0.1)
+    names = ("--max-speedup-loss", "--min-speedup", "--max-slowdown", "--max-acceptance-drop")
+    off = [argument for name in names for argument in (name, "off")]
+    assert run(["gate", str(now), "--baseline", str(before), "--json", *off]) == 0
+    assert {one["criterion"] for one in json.loads(capsys.readouterr().out)["findings"]} == {"status"}
+
+
+def test_a_verdict_whose_files_cannot_be_written_is_shown_all_the_same(
+    before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    now, junit = changed(before, tmp_path / "now.sqlite", 0.1), tmp_path / "gate.xml"
+    assert run(["gate", str(now), "--baseline", str(before), "--junit", str(junit)]) == 2
+    found = capsys.readouterr()
+    assert "FAIL" in found.out and found.err == f"mtpbench: cannot write {junit}: No space left on device\n"
+
+
+def test_nothing_is_measured_for_a_verdict_that_has_nowhere_to_go(
+    before: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extending, "extend", lambda *_, **__: pytest.fail("measured"))
+    now = changed(before, tmp_path / "now.sqlite", 0.03)
+    arguments = ["gate", str(now), "--baseline", str(before), "--looks", "4", "--extend"]
+    assert run([*arguments, "--junit", str(tmp_path / "no" / "gate.xml")]) == 2
 
 
 def test_a_gate_needs_a_baseline(before: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,3 +251,15 @@ def test_gating_imports_nothing_heavy(before: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.rsplit("\n", 2)[-2].split())
     assert "numpy" in loaded and not {"torch", "pandas", "matplotlib", "scipy", "pydantic"} & loaded
+
+
+def test_output_that_nobody_reads_is_never_a_pass(before: Path, tmp_path: Path) -> None:
+    now = changed(before, tmp_path / "now.sqlite", 0.1)
+    command = [sys.executable, "-m", "mtpbench", "gate", str(now), "--baseline", str(before)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+        assert done.returncode == 141
+    finally:
+        os.close(writer)

@@ -22,6 +22,7 @@ LIMITS = "Limits"
 LEVEL = "Error level"
 OUTPUT = "Output"
 SHARE = "0.03 or 3%"
+RATIO = "1.5"
 
 
 def gate(
@@ -35,7 +36,7 @@ def gate(
         str, typer.Option(help="The most of the speed-up that may be lost; `off`.", rich_help_panel=LIMITS)
     ] = "3%",
     min_speedup: Annotated[
-        str | None, typer.Option(help="The least speed-up, e.g. 1.5.", rich_help_panel=LIMITS)
+        str | None, typer.Option(help="The least speed-up, e.g. 1.5; `off`.", rich_help_panel=LIMITS)
     ] = None,
     max_slowdown: Annotated[
         str | None,
@@ -47,7 +48,7 @@ def gate(
     ] = None,
     max_acceptance_drop: Annotated[
         str | None,
-        typer.Option(help="The most of the accepted share that may be lost, e.g. 0.02.", rich_help_panel=LIMITS),
+        typer.Option(help="The most of the accepted share that may be lost, e.g. 0.02; `off`.", rich_help_panel=LIMITS),
     ] = None,
     require_equivalence: Annotated[
         bool, typer.Option("--require-equivalence", help="Output must be the target's own.", rich_help_panel=LIMITS)
@@ -106,16 +107,21 @@ def gate(
     if odd:
         raise UsageError(f"--allow {odd[0]}: expected one of {', '.join(KINDS)}")
     limits = _limits(max_speedup_loss, min_speedup, max_slowdown, max_acceptance_drop, require_equivalence)
+    if extend and looks <= 1:
+        raise UsageError("--extend takes further looks, which are declared before the first, e.g. with --looks 3")
     if extend and look >= looks:
-        raise UsageError(f"--extend takes further looks: declare them, e.g. --looks {look + 2}")
+        raise UsageError(f"--extend at look {look} of {looks}: all looks that were declared before the first are spent")
+    places = gate_outputs.places(junit, summary)
     verdict = _judge(file, baselines, limits, level, looks, look, allow or [])
     while extend and verdict.decision == "inconclusive" and verdict.look < looks:
         if not _extended(file, verdict, trust_remote_code):
             return INTERRUPTED
         verdict = _judge(file, baselines, limits, level, looks, verdict.look + 1, allow or [])
-    gate_outputs.write(verdict, junit, summary)
     annotated = bool(os.environ.get("GITHUB_ACTIONS")) if annotations is None else annotations
-    gate_outputs.show(verdict, as_json, annotated)
+    try:
+        gate_outputs.write(verdict, places)
+    finally:
+        gate_outputs.show(verdict, as_json, annotated)
     return {"pass": OK, "fail": CHECK_FAILED, "inconclusive": UNDECIDED}[verdict.decision]
 
 
@@ -125,8 +131,8 @@ def _limits(loss: str, least: str | None, slowdown: str | None, drop: str | None
     try:
         return Limits(
             speedup_loss=_share("--max-speedup-loss", loss),
-            min_speedup=None if least is None else _number("--min-speedup", least.removesuffix("x")),
-            slowdown=_share("--max-slowdown", slowdown or "3%"),
+            min_speedup=None if least is None else _ratio("--min-speedup", least),
+            slowdown=_share("--max-slowdown", "3%" if slowdown is None else slowdown),
             acceptance_drop=None if drop is None else _share("--max-acceptance-drop", drop),
             equivalence=equivalence,
             tpot_asked=slowdown is not None,
@@ -139,14 +145,19 @@ def _share(flag: str, text: str) -> float | None:
     """`3%`, `0.03`, `off`."""
     if text == "off":
         return None
-    return _number(flag, text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    return _number(flag, text.removesuffix("%"), SHARE) / (100 if text.endswith("%") else 1)
 
 
-def _number(flag: str, text: str) -> float:
+def _ratio(flag: str, text: str) -> float | None:
+    """`1.5`, `1.5x`, `off`."""
+    return None if text == "off" else _number(flag, text.removesuffix("x"), RATIO)
+
+
+def _number(flag: str, text: str, example: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise UsageError(f"{flag} {text}: expected a number, such as {SHARE}") from error
+        raise UsageError(f"{flag} {text or repr(text)}: expected a number, such as {example}, or off") from error
 
 
 def _judge(
@@ -161,7 +172,7 @@ def _judge(
     try:
         return gate_runs(now, there, limits, level=level, looks=looks, look=look, allowed=allowed)
     except ValueError as error:
-        raise UsageError(f"--{error}") from error
+        raise UsageError(str(error)) from error
 
 
 def _extended(file: Path, verdict: "GateVerdict", trust_remote_code: bool) -> bool:

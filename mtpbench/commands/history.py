@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mtpbench.commands.read import JsonOption
-from mtpbench.writing import present, write_page
+from mtpbench.writing import present, writable, write_file
 from results.errors import UsageError
 
 # Inside the function: `mtpbench --help` answers at once.
@@ -29,13 +29,13 @@ def history(
 
     if not folder.is_dir():
         raise UsageError(f"no folder {folder}: name the folder that holds the run files, e.g. `mtpbench history runs`")
-    if output is not None and output.suffix == ".sqlite":
-        raise UsageError(f"cannot write {output}: that is the name of a run file; name another, e.g. history.html")
+    if output is not None:
+        writable(output)
     found = history_of(str(folder), *read(folder))
     if output is not None:
         from reports.history_page import render
 
-        write_page(render(found), output)
+        write_file(render(found), output)
     present(found, as_json, show_history)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from mtpbench.commands import options as o
 from mtpbench.exits import CELLS_FAILED, OK
-from mtpbench.writing import present
+from mtpbench.writing import present, replaceable
 from results.errors import UsageError
 
 # Inside the functions: `mtpbench --help` must not pay for pydantic, numpy and rich's progress display.
@@ -79,7 +79,7 @@ def _measure(asked: dict[str, Any], as_json: bool) -> int:
 
     k_max, out = asked.pop("k_max", K_MAX), asked.pop("out", None)
     plan = profiling.plan_of(k_max, {_SWEEP_KEYS.get(key, key): value for key, value in asked.items()})
-    path = profiling.place(out and Path(out), plan.sweep)
+    path = profiling.place(out and replaceable(Path(out)), plan.sweep)
     try:
         with console(stderr=True).status("") as status:
             found = profiling.measure(plan, status.update)
@@ -87,8 +87,10 @@ def _measure(asked: dict[str, Any], as_json: bool) -> int:
         detail = f"\n{error.failure.detail}" if os.environ.get("MTPBENCH_DEBUG") else ""
         print(f"mtpbench: no profile: {error.failure.message}{detail}", file=sys.stderr)
         return CELLS_FAILED
-    profiling.write(found, path)
-    present(curve(found), as_json, show)
+    try:
+        profiling.write(found, path)
+    finally:
+        present(curve(found), as_json, show)
     print(f"\nprofile  {path}", file=sys.stderr if as_json else sys.stdout)
     return OK
 

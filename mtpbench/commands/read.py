@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mtpbench.writing import present, write_report
+from mtpbench.writing import present, replaceable, write_report
 from results.errors import UsageError
 
 # Inside the functions: these commands start in a fraction of a second only because each imports what it uses.
@@ -56,14 +56,14 @@ def report(
     price_per_hour: Annotated[
         float | None,
         typer.Option(
-            "--price-per-hour",
-            min=0,
-            help="What an hour of the machine costs, for money per token.",
-            show_default=False,
+            "--price-per-hour", help="What an hour of the machine costs, for money per token.", show_default=False
         ),
     ] = None,
 ) -> None:
     """Write one self-contained HTML report of one or several run files."""
+    from results.choosing.wishes import positive
+
+    positive("--price-per-hour", price_per_hour)
     write_report(files, output, price_per_hour)
     print(output)
 
@@ -94,12 +94,16 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Write the raw tables of a run file as CSV, Parquet or JSON."""
+    from results.export import TABLES
     from results.export import export as export_tables
     from results.judge import judge
     from results.store import RunFile
 
+    target = replaceable(output or file.with_suffix(".json" if fmt is Format.json else f".{fmt.value}.d"))
+    if fmt is not Format.json:
+        for name in TABLES:
+            replaceable(target / f"{name}.{fmt.value}")
     with RunFile.open(file) as run:
-        target = output or file.with_suffix(".json" if fmt is Format.json else f".{fmt.value}.d")
         verdict = judge(run) if fmt is Format.json else None
         for written in export_tables(run, fmt.value, target, overwrite=overwrite, verdict=verdict):
             print(written)

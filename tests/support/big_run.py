@@ -200,6 +200,6 @@ def _manifest(seed: int) -> dict[str, Any]:
         "seed": seed,
         "workload": ["simulated"],
         "argv": ["mtpbench", "run"],
-        "created_unix_ns": START_NS,
+        "created_unix_ns": START_NS + seed,
         "provenance": {"cpu": {"model": "simulated"}, "packages": {"torch": "2.13.0"}},
     }
