@@ -58,8 +58,14 @@ class Gpu:
         except library.NVMLError:
             return None
 
+    def joules(self) -> float | None:
+        """Energy since the driver was loaded, as the board counts it (Volta and newer); None where it does not."""
+        with suppress(self.library.NVMLError):
+            return float(self.library.nvmlDeviceGetTotalEnergyConsumption(self.handle)) / 1000
+        return None
+
     def state(self) -> GpuState:
-        """Clock, temperature, power draw, and whether heat or power hold the device back."""
+        """Clock, temperature, power draw at this moment, and whether heat or power hold the device back."""
         n, handle = self.library, self.handle
         values: dict[str, float] = {}
         readings: dict[str, Callable[[], float]] = {

@@ -25,6 +25,8 @@ LEAST_S = 0.03
 """…and for at least this long: the system counts CPU time in ticks of 0.01 s."""
 CLOCK_CHANGE = 0.10
 """`clock-change`: a clock differs by more than this share from its median over the last calls."""
+COUNTED_S = 0.5
+"""Calls at least this long take their power from the board's energy counter, which moves about every tenth second."""
 THROTTLED_SHARE = 0.01
 """`throttled`: the CPU quota held the worker back for more than this share of the call, or the GPU says so."""
 _MEMORY = 15
@@ -51,6 +53,8 @@ class _Counters:
     own: float
     stolen: float | None
     throttled: float | None
+    joules: float | None
+    """That the GPU took."""
 
 
 class Monitor:
@@ -96,6 +100,8 @@ class Monitor:
         if self._gpu is not None:
             state = self._gpu.state()
             values |= state.values
+            if before.joules is not None and after.joules is not None and wall >= COUNTED_S:
+                values["gpu_watts"] = (after.joules - before.joules) / wall
             throttled = throttled or state.throttled
         if throttled:
             flags.append("throttled")
@@ -118,6 +124,7 @@ class Monitor:
             own=sum(self._own.values()),
             stolen=getattr(times, "steal", None),
             throttled=_throttled_s(),
+            joules=self._gpu.joules() if self._gpu is not None else None,
         )
 
     def _cpu_mhz(self) -> float | None:

@@ -21,7 +21,7 @@ class Used:
     cache_bytes: float | None = None
     """The largest key-value cache that the engine stated."""
     watts: float | None = None
-    """Power of the GPU beside headline trials, weighted by their time: one reading at the end of each."""
+    """Power of the GPU beside headline trials, weighted by their time: see `harness.telemetry`."""
     experts: tuple[float, ...] = ()
     """Distinct experts of each layer that a target pass read, mean over passes; empty for dense models."""
     tokens_per_pass: float | None = None

@@ -12,7 +12,7 @@ Name = Literal["latency", "throughput", "cost", "energy"]
 NAMES: tuple[Name, ...] = get_args(Name)
 
 Watts = Mapping[int, float]
-"""Trial id -> power draw that the GPU's driver told at the end of that call."""
+"""Trial id -> power that the GPU drew during that call."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +69,8 @@ def energy(visit: Visit, watts: Watts) -> float | None:
 def joules_per_token(arm: Arm, watts: Watts) -> float | None:
     """Energy over all calls beside which power was read / their tokens; None where there is no such call.
 
-    The power is one reading at the end of each call, taken to have held all the time: on boards that average over less
-    than a call it is a sample, and the host's own power is not in it.
+    The power is the mean over each call, by the board's energy counter; of short calls and boards without one it is a
+    single reading at the end, taken to have held all the time. It is one board's; the host's is not in it.
     """
     read = [(taken, visit.timing.tokens) for visit in arm.headline if (taken := energy(visit, watts))]
     tokens = sum(n for _, n in read)

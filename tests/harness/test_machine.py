@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -119,8 +120,8 @@ def test_time_stolen_by_the_hypervisor_and_a_cpu_quota_are_flagged(monkeypatch: 
     monitor = Monitor(os.getpid(), "cpu")
     counts = iter(
         [
-            telemetry._Counters(at=0.0, busy=0.0, own=0.0, stolen=0.0, throttled=0.0),
-            telemetry._Counters(at=1.0, busy=1.0, own=0.9, stolen=0.2, throttled=0.05),
+            telemetry._Counters(at=0.0, busy=0.0, own=0.0, stolen=0.0, throttled=0.0, joules=None),
+            telemetry._Counters(at=1.0, busy=1.0, own=0.9, stolen=0.2, throttled=0.05, joules=None),
         ]
     )
     monkeypatch.setattr(monitor, "_count", lambda: next(counts))
@@ -160,6 +161,9 @@ class FakeNvml(SimpleNamespace):
     def nvmlDeviceGetPowerUsage(self, handle: str) -> int:
         raise self.NVMLError
 
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
+        raise self.NVMLError
+
     def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: str) -> int:
         return 0x40
 
@@ -175,6 +179,22 @@ def test_a_gpu_is_found_behind_the_visible_devices_and_its_throttling_seen(monke
     state = first.state()
     assert state.throttled
     assert state.values == {"gpu_sm_mhz": 1980.0, "gpu_celsius": 61.0, "gpu_clock_reasons": 64.0}
+
+
+@pytest.mark.parametrize(("wall", "watts"), [(2.0, 350.0), (0.2, 90.0)])
+def test_power_is_the_energy_that_the_board_counted_of_calls_long_enough(
+    wall: float, watts: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeNvml, "nvmlDeviceGetPowerUsage", lambda *_: 90_000)
+    monkeypatch.setattr(FakeNvml, "nvmlDeviceGetTotalEnergyConsumption", lambda *_: 5_700_000)
+    monkeypatch.setattr(gpu, "nvml", FakeNvml)
+    monitor = Monitor(os.getpid(), "cuda:0 NVIDIA H200")
+    after = replace(monitor._count(), at=10.0 + wall)
+    assert after.joules == 5_700.0
+    counts = iter((replace(after, at=10.0, joules=5_000.0), after))
+    monkeypatch.setattr(monitor, "_count", lambda: next(counts))
+    monitor.begin()
+    assert monitor.end().values["gpu_watts"] == pytest.approx(watts)
 
 
 def test_an_api_key_reaches_only_the_worker_that_needs_it() -> None:

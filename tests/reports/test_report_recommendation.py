@@ -258,7 +258,7 @@ def test_a_table_has_every_setting_and_stays_within_the_terminal() -> None:
     assert "50 %" in text
 
 
-@pytest.mark.parametrize(("objective", "caution"), [("cost", "Money is for"), ("energy", "Energy is from power")])
+@pytest.mark.parametrize(("objective", "caution"), [("cost", "Money is for"), ("energy", "Energy is what one GPU")])
 def test_money_and_energy_say_what_they_rest_on(objective: Name, caution: str) -> None:
     text = printed(recommendation(choice(), objective=objective, unit="J per token"))
     assert caution in text
