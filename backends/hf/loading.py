@@ -63,6 +63,8 @@ def loaded(pair: Pair, engine: EngineConfig) -> Iterator[Models]:
     try:
         if engine.threads is not None:
             torch.set_num_threads(engine.threads)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # streams, graphs and events take the current one
         yield _load(pair, engine, options, device, dtype)
     finally:
         torch.set_num_threads(threads)
@@ -121,14 +123,15 @@ def _load(
     fit.refuse(pair, engine.methods, target_config.to_dict(), assistant_config and assistant_config.to_dict())
 
     placed = asking.placement(options)
+    beside = {name: value for name, value in placed.items() if name != "experts_implementation"}  # the target's alone
     target = assistant = None
     if shapes is not None:
         target = random_weights.model_of(target_config, device, dtype, **placed)
-        assistant = assistant_config and random_weights.model_of(assistant_config, device, dtype, **placed)
+        assistant = assistant_config and random_weights.model_of(assistant_config, device, dtype, **beside)
     else:
         target = _model(pair.target, device, dtype=dtype, revision=revisions["target"], **placed, **common)
         if assistant_name is not None:
-            assistant = _model(assistant_name, device, dtype=dtype, revision=revisions["assistant"], **placed, **common)
+            assistant = _model(assistant_name, device, dtype=dtype, revision=revisions["assistant"], **beside, **common)
 
     eos = _ids(target.generation_config.eos_token_id) or _ids(target.config.get_text_config().eos_token_id)
     facts = _facts(pair, assistant_name, target, assistant, tokenizer, device, eos)

@@ -35,16 +35,19 @@ class Part:
 
 @contextmanager
 def standing(running: Running, prompts: Sequence[tuple[int, ...]]) -> Iterator[torch.Tensor]:
-    """Rows at the beginning of a round; the logits [rows, vocabulary] after the prompts."""
-    size = running.rows.size
+    """Rows at the beginning of a round, where they stay whatever is verified; the logits [rows, vocabulary] after the
+    prompts, whose most probable tokens are the rows' last ones."""
+    rows, size = running.rows, running.rows.size
     together = max(1, PREFILL_TOKENS // max(map(len, prompts)))
     places = [[*range(size)][at : at + together] for at in range(0, size, together)]
     try:
-        logits = [running.fill(some, [prompts[place] for place in some]) for some in places]
-        yield torch.cat(logits)
+        logits = torch.cat([running.fill(some, [prompts[place] for place in some]) for some in places])
+        rows.last.copy_(running.first(logits, None))
+        rows.active.zero_()
+        yield logits
     finally:
         for place in range(size):
-            running.rows.leave(place)
+            rows.leave(place)
 
 
 @dataclass(frozen=True, slots=True)

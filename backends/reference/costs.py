@@ -6,6 +6,7 @@ and of plain steps are measured block by block in turn: a machine is not equally
 Where rows take turns, every prefill of a prompt that joins lets the others wait; what that costs is measured too.
 """
 
+import copy
 import math
 import statistics
 from collections.abc import Sequence
@@ -172,13 +173,16 @@ def _join(running: Running, prompts: Sequence[tuple[int, ...]]) -> None:
     """As prompts join while others decode, waiting for the device included."""
     logits = running.fill([*range(len(prompts))], [*prompts])
     running.first(logits, running.generator(0)).tolist()
+    running.rows.active.zero_()  # stand still again
 
 
 class _Instant:
     """A batch whose steps take no time: what is left of a round is the host's."""
 
     def __init__(self, batch: Running, verified: Verified, logits: torch.Tensor) -> None:
-        self.rows, self.rule, self.path = batch.rows, batch.rule, batch.path
+        self.rows, self.rule, self.path = copy.copy(batch.rows), batch.rule, batch.path
+        for name in ("active", "lengths", "written", "last"):  # decoding leaves them; the others' are to stay
+            setattr(self.rows, name, getattr(batch.rows, name).clone())
         self.generator, self.first = batch.generator, batch.first
         outcome = verified.outcome.clone()
         self._kept = round(outcome[:, -1].float().mean().item())

@@ -92,9 +92,9 @@ class Drafter:
         choice: torch.Tensor = self.model.lm_head(last).argmax(-1)
         return choice
 
-    def scores(self, last: torch.Tensor) -> torch.Tensor:
-        """Logits of the whole vocabulary, -inf outside the best clusters."""
-        if not self.clustered:
+    def scores(self, last: torch.Tensor, *, full: bool = False) -> torch.Tensor:
+        """Logits of the whole vocabulary, -inf outside the best clusters. full: as in `best`."""
+        if full or not self.clustered:
             logits: torch.Tensor = self.model.lm_head(last)
             return logits
         logits, ids = self.candidates(last)

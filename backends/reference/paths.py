@@ -10,10 +10,15 @@ Graphs: the step's kernels are recorded once and replayed, over static inputs an
 
 import types
 from collections.abc import Callable
+from inspect import getclosurevars
 from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch._dynamo.utils import counters
+
+from backends.hf.loading import Model
+from backends.reference.experts import routers
+from results.errors import UsageError
 
 Path = Literal["eager", "compiled", "graphs", "compiled+graphs"]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,6 +27,35 @@ CUDA: Any = torch.cuda
 
 WARM_UPS = 3
 """Calls on a side stream before a capture, as PyTorch asks for."""
+
+
+FAST = (9, 10)
+"""Major compute capabilities for which PyTorch has a grouped product that never asks the host; it is in bfloat16."""
+
+
+def check(path: Path, target: Model, device: torch.device) -> None:
+    """Raises UsageError, in one line, where this target's steps cannot become CUDA graphs there."""
+    if not path.endswith("graphs"):
+        return
+    if device.type != "cuda":
+        raise UsageError(f"reference.path={path} needs a CUDA device, and this is {device}: choose eager or compiled")
+    if routers(target):
+        experts = str(target.config.get_text_config()._experts_implementation)
+        refuse_experts(path, experts, target.dtype, CUDA.get_device_capability(device))
+
+
+def refuse_experts(path: Path, experts: str, dtype: torch.dtype, capability: tuple[int, int]) -> None:
+    """Raises UsageError for a mixture that asks the host which experts were chosen, which no CUDA graph can do.
+
+    experts: Transformers' `experts_implementation`.
+    """
+    if experts == "eager" or (experts == "grouped_mm" and (dtype != torch.bfloat16 or capability[0] not in FAST)):
+        raise UsageError(
+            f"reference.path={path} is not for a mixture of experts here: {experts} in "
+            f"{str(dtype).removeprefix('torch.')} at compute capability {'.'.join(map(str, capability))} waits for the "
+            f"host in every layer; graphs need grouped_mm in bfloat16 at {' or '.join(f'{m}.x' for m in FAST)}. "
+            "Choose eager or compiled"
+        )
 
 
 def executed(step: F, name: str, path: Path) -> F:
@@ -36,7 +70,8 @@ def compiled(step: F, name: str) -> F:
         step.__code__.replace(co_name=name), step.__globals__, name, step.__defaults__, step.__closure__
     )
     options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
-    options["cpp_wrapper"] = not torch.cuda.is_available()  # a third less time on a CPU, where calls are short and many
+    device = getclosurevars(step).nonlocals["rows"].lengths.device  # every step is over some rows
+    options["cpp_wrapper"] = device.type == "cpu"  # a third less time there, where calls are short and many
     made: Any = torch.compile(own, dynamic=False, fullgraph=True, options=options)
     proven = False
 

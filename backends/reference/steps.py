@@ -121,7 +121,7 @@ def drafting(rows: Rows, drafter: Drafter, rule: Rule) -> Draft:
         for i in range(rule.length):
             last, hidden = drafter.advance(embed(token), hidden, position, lent, view.drafter_masks)
             if rule.samples_drafts:
-                q = verdict.probabilities(drafter.scores(last), rule.sampling)
+                q = verdict.probabilities(drafter.scores(last, full=rule.full_softmax), rule.sampling)
                 distributions.append(q)
                 token = verdict.draw(q, dice.draft[:, i : i + 1])
             else:
@@ -135,14 +135,14 @@ def drafting(rows: Rows, drafter: Drafter, rule: Rule) -> Draft:
 def verifying(rows: Rows, rule: Rule) -> Verify:
     """The step that verifies: one pass over the last token and its drafts, then the rule, then the rows move on."""
     places = torch.arange(rows.size, device=rows.lengths.device)
+    odds = None if rule.forced is None else torch.tensor(rule.forced, device=places.device)
 
     def verify(view: View, drafted: Drafted, dice: Dice) -> Verified:
         ids = torch.cat([rows.last[:, None], drafted.tokens], dim=1)
         rows.cache.aim(view.at)
         hidden = rows.target.hidden(ids, view.positions, view.masks, rows.cache)
         logits = rows.target.logits(hidden)
-        if rule.forced is not None:
-            odds = torch.tensor(rule.forced, device=ids.device)
+        if odds is not None:
             tokens, kept = verdict.forced(logits.argmax(-1), drafted.tokens, odds, dice)
         elif rule.greedy:
             tokens, kept = verdict.greedy(logits, drafted.tokens)

@@ -8,7 +8,7 @@ from the_demo_pair import ENGINE, PAIR
 from tiny_pairs import make
 
 from backends.base import Session
-from backends.reference import Adapter
+from backends.reference import Adapter, own_parts
 from results.ablations import WITHOUT
 from results.records import Draft, Generation, Pair, Prompt, Request
 
@@ -69,3 +69,10 @@ def test_drafts_without_activations_are_worse() -> None:
             for method in ("mtp", WITHOUT["activations"])
         ]
     assert kept[1] < 0.9 * kept[0]
+
+
+def test_all_rows_and_rules_have_the_same_copy_of_the_table(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded(session, WITHOUT["embeddings"])
+    monkeypatch.setattr(own_parts, "with_table", lambda *_: pytest.fail("copied again"))
+    for rows, k in ((1, 2), (2, 3)):
+        session.running([[1, 2, 3]] * rows, Request(4, Draft(WITHOUT["embeddings"], k)))
