@@ -26,7 +26,7 @@ GAIN = {
 }
 CAUTIONS = {
     "cost": "Money is for a machine that is always as busy as in the run.",
-    "energy": "Energy is what one GPU's driver told of its board; the host's, and that of further boards, is not in it.",
+    "energy": "Energy is what one GPU's driver told of its board; the host's and further boards' is not in it.",
 }
 _AT: dict[Outcome, str] = {"same": "shows no gain that can be told", "slower": "costs", "untold": "cannot be told"}
 

@@ -157,6 +157,6 @@ def prefill_masks(lengths: torch.Tensor, width: int, window: int) -> dict[str, t
     """{layer type: [prompts, 1, width, width]} for prompts padded on the right; causal, each token sees itself."""
     at = torch.arange(width, device=lengths.device)
     causal = at[:, None] >= at
-    near = at[:, None] - at < window
+    near = at[:, None] < at + window
     real = (at < lengths[:, None])[:, None, None, :] | torch.eye(width, dtype=torch.bool, device=lengths.device)
     return {FULL: causal & real, SLIDING: causal & near & real}

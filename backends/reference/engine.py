@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 
 import torch
@@ -10,7 +10,6 @@ import torch
 from backends.hf.loading import Models
 from backends.hf.watching import Clock, Mark
 from backends.reference import own_parts, paths, steps, verdict
-from backends.reference.cache import row_bytes
 from backends.reference.models import Drafter, Target
 from backends.reference.paths import Path
 from backends.reference.rows import Also, Rows
@@ -57,8 +56,6 @@ class Running:
             if rule.own_prefill:
                 drafter = own_parts.with_cache(drafter, rows.cache.lent())
                 self._also = partial(own_parts.prefill, drafter)
-            elif rule.own_embeddings:
-                drafter = own_parts.with_table(drafter, rows.target)
             self.own_bytes = own_parts.bytes_of(drafter, rows.cache.lent())
             self._draft = paths.executed(steps.drafting(rows, drafter, rule), f"draft_{name}", path)
         self._graphs: _Steps | None = None
@@ -105,6 +102,12 @@ class Running:
         verified = self.verify(view, drafted)
         return Round(verified, (began, between, clock.mark()) if clock else None)
 
+    def prime(self, prompt: tuple[int, ...]) -> None:
+        """Compile or capture the steps now, over this prompt: not between the first token of a text and the next."""
+        self.fill([0], [prompt])
+        self.round(None, self.generator(0))
+        self.rows.leave(0)
+
     def look(self) -> View:
         """Where the rows are."""
         return self._steps()[0]()
@@ -149,30 +152,44 @@ class Engine:
         self.target = Target(models.target)
         self.drafter = None if models.assistant is None else Drafter(models.assistant)
         self.path = path
-        self._context = max_context or 0
-        self._rows: dict[int, Rows] = {}
+        self._context = max_context
+        self._rows: dict[tuple[int, int], Rows] = {}
         self._running: dict[tuple[int, Rule], Running] = {}
         self._made = 0
 
     def running(self, size: int, rule: Rule, longest: int) -> Running:
-        """Steps for `size` rows of up to `longest` tokens, prompt and output; made once for each size and rule."""
-        rows = self._rows.get(size)
-        needed, widest = max(longest, self._context) + rule.length + 1, max(rule.length + 1, WIDTH)
-        if rows is None or rows.capacity < needed or rows.widest < widest:
-            self._forget(size)
-            rows = Rows(self.target, size, -(-needed // GRAIN) * GRAIN, widest)
-            self._rows[size] = rows
+        """Steps for `size` rows of up to `longest` tokens, prompt and output; made once for each size and rule.
+
+        Rows are as large for every draft length of the same `width_of`, so that no arm makes those of another anew.
+        """
+        widest = width_of(rule.length)
+        wanted = capacity_of(max(longest, self._context or 0), widest, known=self._context is not None)
+        rows = self._rows.get((size, widest))
+        if rows is None or rows.capacity < wanted:
+            self._running = {key: running for key, running in self._running.items() if running.rows is not rows}
+            rows = self._rows[size, widest] = Rows(self.target, size, wanted, widest)
         if (size, rule) not in self._running:
             self._made += 1
-            self._running[size, rule] = Running(rows, self.drafter, rule, self.path, self._made)
+            drafter = self._with_table if rule.own_embeddings else self.drafter
+            self._running[size, rule] = Running(rows, drafter, rule, self.path, self._made)
         return self._running[size, rule]
 
-    def cache_bytes(self, size: int, longest: int, k: int) -> int:
-        """Memory of the rows' keys and values."""
-        widest = max(k + 1, WIDTH)
-        capacity = -(-(longest + k + 1) // GRAIN) * GRAIN
-        return size * row_bytes(self.target.layout, capacity, widest, self.target.text.embed_tokens.weight.itemsize)
+    @cached_property
+    def _with_table(self) -> Drafter:
+        """The drafter with a table for itself: one copy for all rows and rules."""
+        assert self.drafter is not None  # sessions load one wherever a method needs it
+        return own_parts.with_table(self.drafter, self.target)
 
-    def _forget(self, size: int) -> None:
-        self._rows.pop(size, None)
-        self._running = {key: running for key, running in self._running.items() if key[0] != size}
+
+def width_of(k: int) -> int:
+    """Tokens of the widest pass that rows for drafts of this length are made for: 9, 17, 33 …"""
+    width = WIDTH
+    while width < k + 1:
+        width = 2 * width - 1
+    return width
+
+
+def capacity_of(longest: int, widest: int, *, known: bool) -> int:
+    """Positions of a row. known: no text will be longer; else they double, lest every longer one makes all anew."""
+    needed = -(-(longest + widest) // GRAIN)
+    return GRAIN * (needed if known else 1 << (needed - 1).bit_length())

@@ -1,10 +1,11 @@
 """Is there room for this pair and these rows? Judged before anything is loaded, by component.
 
 Modules without storage tell how many parameters a config means and what its layers keep, files how large their tensors
-are. What is not counted: activations of a prefill, compiled code, and what the process holds already.
+are. What is not counted: what a round computes besides its logits and CUDA graphs keep, compiled code, and rows of
+other batch sizes than the largest and its control's.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from backends import fit, weights
 from backends.hf import random_weights
 from backends.hf.loading import Model, device_of
 from backends.reference.cache import FULL, SLIDING, layout_of, row_bytes
-from backends.reference.engine import GRAIN, WIDTH
+from backends.reference.decoding import PREFILL_TOKENS
+from backends.reference.engine import WIDTH, capacity_of
 from results.errors import UsageError
 from results.records import EngineConfig, Json, Pair
 
@@ -26,6 +28,7 @@ TARGETS = frozenset(kind for kinds in fit.FAMILIES.values() for kind in kinds)
 MEMINFO = Path("/proc/meminfo")
 CUDA: Any = torch.cuda
 """Untyped."""
+HOST = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +49,25 @@ def check(pair: Pair, engine: EngineConfig) -> None:
         return
     refuse_target(pair.target, config)
     device = device_of(engine.device)
-    free = free_bytes(device)
-    if free is None or "device_map" in engine.options:
+    if "device_map" in engine.options or free_bytes(device) is None:
         return
-    parts = [part for part in _parts(pair, engine, config) if part.bytes]
-    needed = sum(part.bytes for part in parts)
-    if needed > free:
-        told = ", ".join(f"{part.name} {_size(part.bytes)}" for part in parts)
-        raise UsageError(
-            f"{pair.name} needs {_size(needed)} on {device} and {_size(free)} are free: {told}. "
-            "Choose a smaller batch, shorter contexts, bfloat16, or another device"
-        )
+    parts = [*_parts(pair, engine, config)]
+    advice = "Choose a smaller batch, shorter contexts, bfloat16, or another device"
+    if engine.max_context is None:
+        advice = f"Keys and values are not counted: prompts keep their own lengths. {advice}"
+    _refuse(pair, device, parts, advice)
+    own = _dtype("auto", config)
+    if device.type == "cuda" and pair.shapes is None and _dtype(engine.dtype, config) != own:
+        largest = max((part for part in parts if part.name.endswith(" weights")), key=lambda part: part.bytes)
+        _refuse(pair, HOST, [largest], f"They are converted there; choose {own}, which goes to {device} as it is")
+
+
+def _refuse(pair: Pair, device: torch.device, parts: Sequence[Part], advice: str) -> None:
+    free, needed = free_bytes(device), sum(part.bytes for part in parts)
+    if free is None or needed <= free:
+        return
+    told = ", ".join(f"{part.name} {_size(part.bytes)}" for part in parts if part.bytes)
+    raise UsageError(f"{pair.name} needs {_size(needed)} on {device} and {_size(free)} are free: {told}. {advice}")
 
 
 def refuse_target(name: str, config: Mapping[str, Any]) -> None:
@@ -91,8 +102,34 @@ def free_bytes(device: torch.device) -> int | None:
     return None
 
 
+def watch_peak(device: torch.device) -> None:
+    """From here on `peak_bytes` counts."""
+    if device.type == "cuda":
+        CUDA.reset_peak_memory_stats(device)
+
+
+def peak_bytes(device: torch.device, *, graphs: bool) -> int | None:
+    """The most that was taken since `watch_peak`; None where nothing counts it.
+
+    graphs: CUDA graphs ran. What they compute in passing lies in pools of their own, where it counts as free.
+    """
+    if device.type != "cuda":
+        return None
+    peak = int(CUDA.max_memory_allocated(device))
+    if not graphs:
+        return peak
+    index = CUDA.current_device() if device.index is None else device.index
+    pools = sum(
+        segment["total_size"] - segment["allocated_size"]
+        for segment in CUDA.memory_snapshot()
+        if segment["device"] == index and tuple(segment["segment_pool_id"]) != (0, 0)
+    )
+    return min(peak + int(pools), int(CUDA.max_memory_reserved(device)))
+
+
 def _parts(pair: Pair, engine: EngineConfig, config: Mapping[str, Any]) -> Iterator[Part]:
-    """Weights of both models, then what `engine.max_batch` rows take."""
+    """Weights of both models, then what `engine.max_batch` rows take, and half as many beside them: the control of a
+    batch's shape (`batch-shape`) has rows of its own, and all are kept."""
     dtype = _dtype(engine.dtype, config)
     target = _empty(config)
     yield Part("target weights", _weights(pair, pair.target, dtype, target))
@@ -102,13 +139,30 @@ def _parts(pair: Pair, engine: EngineConfig, config: Mapping[str, Any]) -> Itera
             yield Part("drafter weights", _weights(pair, pair.assistant, dtype, _empty(drafter)))
     rows, context = engine.max_batch, engine.max_context
     itemsize = weights.BYTES[dtype]
+    text = getattr(target.model, "language_model", target.model)
+    if "mtp-own-embeddings" in engine.methods:
+        yield Part("a second table of embeddings", text.embed_tokens.weight.numel() * itemsize)
     if context is not None:
-        inner = target.model
-        layout = layout_of(getattr(inner, "language_model", inner))
-        capacity = -(-(context + WIDTH) // GRAIN) * GRAIN
-        name = f"keys and values of {rows} x {context:,} tokens"
-        yield Part(name, rows * row_bytes(layout, capacity, WIDTH, itemsize))
+        capacity = capacity_of(context, WIDTH, known=True)
+        halves = rows // 2
+        name = f"keys and values of {f'{rows} + {halves}' if halves else rows} x {context:,} tokens"
+        yield Part(name, (rows + halves) * row_bytes(layout_of(text), capacity, WIDTH, itemsize))
+        prompts = min(rows, max(1, PREFILL_TOKENS // context))
+        yield Part(f"a prefill of {prompts} x {context:,} tokens", prefill_bytes(text, prompts, context, itemsize))
     yield Part(f"logits of {rows} x {WIDTH} tokens", rows * WIDTH * _text(config)["vocab_size"] * itemsize)
+
+
+def prefill_bytes(text: Model, prompts: int, width: int, itemsize: int) -> int:
+    """About what the activations of a prefill take at their most, by what was seen of Gemma 4's layers: normed and
+    residual activations, beside them a layer's attention, its MLP or its experts; and masks, of which attention makes
+    one of numbers."""
+    hidden, config = text.config.hidden_size, text.config
+    widest = max(
+        max(4 * layer.self_attn.o_proj.in_features, 3 * layer.mlp.gate_proj.out_features) for layer in text.layers
+    )
+    if config.enable_moe_block:
+        widest = max(widest, config.top_k_experts * (5 * hidden + 4 * config.moe_intermediate_size))
+    return int(prompts * width * ((8 * hidden + widest) * itemsize + (3 + itemsize) * width))
 
 
 def _weights(pair: Pair, name: str, dtype: str, empty: Model) -> int:

@@ -58,11 +58,13 @@ class ReferenceSession(Session):
             room=Room() if clock is not None else None,
             experts=Experts() if clock is not None and running.path == "eager" else None,
         )
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
+        if running.path != "eager" and running not in self._ran:
+            running.prime(rows[0])
+        memory.watch_peak(device)
         with order.experts.attached(self._models.target) if order.experts else nullcontext():
             decoded = decoding.decode(running, rows, order)
-        peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+        # Of graphs in the instrumented pass only: looking at their pools takes time of the call.
+        peak = memory.peak_bytes(device, graphs=clock is not None and running.path.endswith("graphs"))
         experts = order.experts.told() if order.experts else None
         seen: dict[str, Json] = {} if experts is None else {"experts": experts}
         told = [

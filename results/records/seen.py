@@ -146,6 +146,7 @@ class Generation:
     cached_tokens: int | None = None
     """Prompt tokens served from a prefix cache; anything but 0 spoils TTFT."""
     peak_memory_bytes: int | None = None
+    """The most that tensors took; with CUDA graphs, in instrumented passes, what their pools keep too."""
     statement: Mapping[str, Json] = field(default_factory=dict)
     """The engine's own words about this generation, stored as they came."""
 

@@ -80,3 +80,32 @@ def test_the_peak_is_two_operations_a_multiplication_by_the_best_time_and_measur
     cpu = torch.device("cpu")
     assert floor.product_peak(cpu, torch.float32, 1) == floor.product_peak(cpu, torch.float32, 1) == 2 * 8**3 / 2.0
     assert not seconds
+
+
+def test_many_copies_go_between_two_waits_for_a_device_and_one_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def block(part: object, calls: int, device: torch.device) -> tuple[float, float]:
+        asked.append(calls)
+        return 1.0, 0.0
+
+    monkeypatch.setattr(floor, "block", block)
+    for kind in ("meta", "cpu"):
+        floor.copy_bandwidth.__wrapped__(torch.device(kind))
+    assert asked == [floor.COPIES] * 6 + [1] * 6
+
+
+def test_what_is_multiplied_is_random_and_takes_nothing_from_other_random_numbers(
+    monkeypatch: pytest.MonkeyPatch, seconds: list[float]
+) -> None:
+    made: list[torch.Tensor] = []
+
+    def block(part: Callable[[], torch.Tensor], calls: int, device: torch.device) -> tuple[float, float]:
+        made.append(part())
+        return 1.0, 0.0
+
+    monkeypatch.setattr(floor, "block", block)
+    before = torch.get_rng_state()
+    floor.product_peak(torch.device("cpu"), torch.bfloat16, 1)
+    assert made[0].float().std() > 0.5
+    assert torch.equal(torch.get_rng_state(), before)

@@ -18,7 +18,7 @@ from results.errors import UsageError
 from results.records import Draft, EngineConfig, Pair, Prompt, Request
 from workloads.pairs import resolve
 
-ROWS = replace(ENGINE, methods=("mtp",), max_batch=8, max_context=1000)
+ROWS = replace(ENGINE, methods=("mtp",), max_batch=4, max_context=1000)
 
 
 def refusal(pair: Pair, engine: EngineConfig, free: int, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -34,11 +34,13 @@ def megabytes(text: str) -> list[float]:
 
 def test_every_component_is_named_and_they_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     told = refusal(PAIR, ROWS, 10**6, monkeypatch)
-    needed, free, target, drafter, kv, logits = megabytes(told)
-    assert free == 1.0
-    assert needed == pytest.approx(target + drafter + kv + logits, abs=0.3)
+    needed, free, *parts = megabytes(told)
+    assert (free, len(parts)) == (1.0, 5)
+    assert needed == pytest.approx(sum(parts), abs=0.3)
     assert re.search(
-        r"target weights .* drafter weights .* keys and values of 8 x 1,000 tokens .* logits of 8 x 9", told
+        r"target weights .* drafter weights .* keys and values of 4 \+ 2 x 1,000 tokens "
+        r".* a prefill of 4 x 1,000 tokens .* logits of 4 x 9",
+        told,
     )
     assert "\n" not in told
 
@@ -48,15 +50,16 @@ def test_what_is_counted_is_what_the_engine_then_holds(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = PAIR if kind == "demo" else make(tmp_path, kind)
-    _, _, target, drafter, kv, _ = megabytes(refusal(pair, ROWS, 10, monkeypatch))
+    _, _, target, drafter, kv, *_ = megabytes(refusal(pair, ROWS, 10, monkeypatch))
     monkeypatch.undo()
     with Adapter().open(pair, ROWS) as session:
         assert isinstance(session, ReferenceSession)
         assert session.facts.target_bytes is not None and session.facts.drafter_bytes is not None
         assert target * 1e6 == pytest.approx(session.facts.target_bytes, rel=0.02, abs=6e4)
         assert drafter * 1e6 == pytest.approx(session.facts.drafter_bytes, rel=0.02, abs=6e4)
-        running = session.running([(5,) * 900] * 8, Request(100, Draft("mtp", 8)))
-        assert kv * 1e6 == pytest.approx(running.rows.cache.nbytes, rel=0.01, abs=6e4)
+        largest, control = (session.running([(5,) * 900] * n, Request(100, Draft("mtp", 8))) for n in (4, 2))
+        held = largest.rows.cache.nbytes + control.rows.cache.nbytes
+        assert kv * 1e6 == pytest.approx(held, rel=0.01, abs=6e4)
 
 
 def test_random_weights_are_counted_by_their_config(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +69,10 @@ def test_random_weights_are_counted_by_their_config(monkeypatch: pytest.MonkeyPa
 
 def test_what_just_fits_is_not_refused_and_half_the_type_takes_half_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
     full, half = (megabytes(refusal(PAIR, replace(ROWS, dtype=d), 10, monkeypatch)) for d in ("float32", "bfloat16"))
-    assert half[2:] == pytest.approx([part / 2 for part in full[2:]], abs=0.1)
+    prefill = 5  # whose masks are of booleans
+    assert half[2:prefill] + half[prefill + 1 :] == pytest.approx(
+        [part / 2 for part in full[2:prefill] + full[prefill + 1 :]], abs=0.1
+    )
     monkeypatch.setattr(memory, "free_bytes", lambda device: int((full[0] + 0.3) * 1e6))
     memory.check(PAIR, ROWS)
 
@@ -89,6 +95,78 @@ def test_free_memory_is_read_in_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path:
     (tmp_path / "meminfo").write_text("MemTotal:  9 kB\nMemFree: 1 kB\nMemAvailable:      2048 kB\n")
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
     assert memory.free_bytes(torch.device("cpu")) == 2048 * 1024
+
+
+def test_one_row_has_no_control_of_another_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "keys and values of 1 x 1,000 tokens" in refusal(PAIR, replace(ROWS, max_batch=1), 10, monkeypatch)
+
+
+def test_a_second_table_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = refusal(PAIR, replace(ROWS, methods=("mtp", "mtp-own-embeddings")), 10, monkeypatch)
+    table = memory._empty(json.loads((DEMO / "target" / "config.json").read_text())).get_input_embeddings().weight
+    (found,) = re.findall(r"a second table of embeddings (\d+\.\d MB)", told)
+    assert megabytes(found)[0] * 1e6 == pytest.approx(table.numel() * 4, abs=6e4)
+
+
+def test_prompts_of_their_own_lengths_are_said_not_to_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Keys and values are not counted" in refusal(PAIR, replace(ROWS, max_context=None), 10, monkeypatch)
+    assert "not counted" not in refusal(PAIR, ROWS, 10, monkeypatch)
+
+
+@pytest.mark.parametrize(("name", "tokens", "seen"), [("31B", 128, 108_052), ("26B-A4B", 128, 160_100)])
+def test_a_prefill_is_counted_as_it_was_seen(name: str, tokens: int, seen: int) -> None:
+    """seen: bfloat16 numbers for each token, of one layer of each kind at its real widths (PyTorch 2.13)."""
+    shapes = resolve(f"random:{name}").shapes
+    assert shapes is not None
+    text = memory._empty(shapes.target).model
+    assert memory.prefill_bytes(text, 1, tokens, 2) == pytest.approx(2 * tokens * seen, rel=0.05)
+
+
+@pytest.mark.parametrize(("dtype", "converted"), [("auto", False), ("bfloat16", False), ("float32", True)])
+def test_weights_that_are_converted_on_their_way_to_a_gpu_need_room_on_the_host(
+    dtype: str, converted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others are read where they lie in their file."""
+    monkeypatch.setattr(memory, "device_of", lambda text: torch.device("cuda:0"))
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 10**6 if device.type == "cpu" else 10**12)
+    engine = replace(ROWS, dtype=dtype, device="cuda")
+    if not converted:
+        memory.check(PAIR, engine)
+        return
+    with pytest.raises(UsageError, match=r"needs .* on cpu and 1.0 MB are free: target weights .* choose bfloat16"):
+        memory.check(PAIR, engine)
+
+
+class Cuda:
+    """What PyTorch says of a GPU's memory."""
+
+    def reset_peak_memory_stats(self, device: torch.device) -> None:
+        self.watched = device
+
+    def max_memory_allocated(self, device: torch.device) -> int:
+        return 100
+
+    def max_memory_reserved(self, device: torch.device) -> int:
+        return 160
+
+    def memory_snapshot(self) -> list[dict[str, object]]:
+        held = [(0, (0, 0), 90, 50), (0, (0, 1), 30, 10), (0, (0, 2), self.own, 0), (1, (0, 1), 40, 0)]
+        names = ("device", "segment_pool_id", "total_size", "allocated_size")
+        return [dict(zip(names, segment, strict=True)) for segment in held]
+
+    own = 7
+
+
+def test_what_cuda_graphs_keep_for_themselves_belongs_to_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda, device = Cuda(), torch.device("cuda:0")
+    monkeypatch.setattr(memory, "CUDA", cuda)
+    memory.watch_peak(device)
+    assert cuda.watched == device
+    assert memory.peak_bytes(device, graphs=False) == 100
+    assert memory.peak_bytes(device, graphs=True) == 127
+    cuda.own = 70
+    assert memory.peak_bytes(device, graphs=True) == 160  # all that the process has
+    assert memory.peak_bytes(torch.device("cpu"), graphs=False) is None
 
 
 @pytest.mark.parametrize(
