@@ -2,6 +2,9 @@
 
 from results.verdicts import CellVerdict
 
+SYNTHETIC = "forced acceptance, random weights or random prompts"
+"""What makes a cell synthetic."""
+
 
 def why_unranked(cell: CellVerdict) -> str:
     """Why a cell is never ranked, in one line; empty where it may be.
@@ -12,7 +15,7 @@ def why_unranked(cell: CellVerdict) -> str:
     if cell.status != "ok":
         return f"{cell.status}: {cell.reason}" if cell.reason else cell.status
     if cell.synthetic:
-        return "synthetic: forced acceptance, random weights or random prompts"
+        return f"synthetic: {SYNTHETIC}"
     if cell.not_lossless:
         found = cell.equivalence or cell.sampling
         return f"{cell.output}: its output is not the target's own" + (f" ({found.reason})" if found else "")

@@ -45,8 +45,8 @@ class Running:
         self._none = Drafted(torch.zeros(size, 0, dtype=torch.long, device=device), None)
         self._rolls = not rule.greedy or rule.forced is not None
         name = f"k{k}_rows{size}_{number}"
-        self._look = paths.executed(steps.looking(rows, drafter, rule), f"look_{name}", path)
-        self._verify = paths.executed(steps.verifying(rows, rule), f"verify_{name}", path)
+        self._look = paths.executed(steps.looking(rows, drafter, rule), f"look_{name}", path, device)
+        self._verify = paths.executed(steps.verifying(rows, rule), f"verify_{name}", path, device)
         self.own_bytes = 0
         """Memory of what the drafter has for itself and would share without an ablation."""
         self._draft: steps.Draft | None = None
@@ -57,7 +57,7 @@ class Running:
                 drafter = own_parts.with_cache(drafter, rows.cache.lent())
                 self._also = partial(own_parts.prefill, drafter)
             self.own_bytes = own_parts.bytes_of(drafter, rows.cache.lent())
-            self._draft = paths.executed(steps.drafting(rows, drafter, rule), f"draft_{name}", path)
+            self._draft = paths.executed(steps.drafting(rows, drafter, rule), f"draft_{name}", path, device)
         self._graphs: _Steps | None = None
 
     def generator(self, seed: int | None, prompts: Sequence[tuple[int, ...]] = ()) -> torch.Generator | None:

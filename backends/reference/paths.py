@@ -10,7 +10,6 @@ Graphs: the step's kernels are recorded once and replayed, over static inputs an
 
 import types
 from collections.abc import Callable
-from inspect import getclosurevars
 from typing import Any, Literal, TypeVar, cast
 
 import torch
@@ -27,8 +26,6 @@ CUDA: Any = torch.cuda
 
 WARM_UPS = 3
 """Calls on a side stream before a capture, as PyTorch asks for."""
-
-
 FAST = (9, 10)
 """Major compute capabilities for which PyTorch has a grouped product that never asks the host; it is in bfloat16."""
 
@@ -58,19 +55,18 @@ def refuse_experts(path: Path, experts: str, dtype: torch.dtype, capability: tup
         )
 
 
-def executed(step: F, name: str, path: Path) -> F:
+def executed(step: F, name: str, path: Path, device: torch.device) -> F:
     """The step, executed that way. name: tells it apart from every other step of this process."""
-    return compiled(step, name) if path.startswith("compiled") else step
+    return compiled(step, name, device) if path.startswith("compiled") else step
 
 
-def compiled(step: F, name: str) -> F:
+def compiled(step: F, name: str, device: torch.device) -> F:
     """One graph, or an error: nothing falls back to eager unseen. Raises RuntimeError at the first call that did."""
     assert isinstance(step, types.FunctionType)
     own = types.FunctionType(
         step.__code__.replace(co_name=name), step.__globals__, name, step.__defaults__, step.__closure__
     )
     options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
-    device = getclosurevars(step).nonlocals["rows"].lengths.device  # every step is over some rows
     options["cpp_wrapper"] = device.type == "cpu"  # a third less time there, where calls are short and many
     made: Any = torch.compile(own, dynamic=False, fullgraph=True, options=options)
     proven = False

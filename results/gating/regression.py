@@ -16,6 +16,7 @@ from results.gating.gate import Decision, Declared, together
 from results.gating.limits import Finding, GateVerdict, Limits
 from results.gating.observed import Observed, Run
 from results.origin import refuse_twins
+from results.ranking import SYNTHETIC
 from results.verdicts import CellVerdict
 
 _COUNTS = ("ok", "unverified")
@@ -98,8 +99,8 @@ def _synthetic(here: dict[Place, Observed], expected: dict[Place, list[Observed]
                 for place, cells in expected.items())  # fmt: skip
     if alike:
         yield (
-            f"{alike} of {len(expected)} cells are SYNTHETIC in all runs (forced acceptance, random weights or random "
-            "prompts): what they cost is gated, no speed-up that counts"
+            f"{alike} of {len(expected)} cells are SYNTHETIC in all runs ({SYNTHETIC}): what they cost is gated, no "
+            "speed-up that counts"
         )
 
 
@@ -159,7 +160,7 @@ def _status(now: CellVerdict | None, baseline: CellVerdict) -> tuple[Decision, s
     if now.not_lossless:
         return "fail", f"its output is {now.output.upper()}, not the target's own: no speed-up of it counts"
     if now.synthetic and not baseline.synthetic:
-        return "fail", "SYNTHETIC now (forced acceptance, random weights or random prompts), real in the baseline"
+        return "fail", f"SYNTHETIC now ({SYNTHETIC}), real in the baseline"
     if baseline.synthetic and not now.synthetic:
         return "inconclusive", "SYNTHETIC in the baseline, real now: the two are not held against each other"
     why = f": {now.reason}" if now.reason else ""

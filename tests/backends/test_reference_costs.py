@@ -211,7 +211,7 @@ def test_no_step_is_compiled_to_be_measured(tmp_path: Path, monkeypatch: pytest.
     """What would be compiled is counted here and runs as it is written. Experts cannot be seen; margins can."""
     first_calls: list[str] = []
 
-    def counted(step: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def counted(step: Callable[..., Any], name: str, device: torch.device) -> Callable[..., Any]:
         def call(*given: Any) -> Any:
             if name not in first_calls:
                 first_calls.append(name)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.fake_run import Call, World, write
@@ -35,10 +36,10 @@ def run(folder: Path, *worlds: World, name: str = "run") -> Judged:
     return opened(write(folder / f"{name}.sqlite", *worlds))
 
 
-def renamed(found: Judged, **changes: str) -> Judged:
+def renamed(found: Judged, **changes: Any) -> Judged:
     """The same run, its last group of another runtime, pair, dtype ..."""
     last = found.verdict.cells[-1].group
-    cells = [replace(c, **changes) if c.group == last else c for c in found.verdict.cells]  # type: ignore[arg-type]
+    cells = [replace(c, **changes) if c.group == last else c for c in found.verdict.cells]
     return replace(found, verdict=replace(found.verdict, cells=cells))
 
 
