@@ -34,6 +34,9 @@ def of_ids(
 
     references: rows of the distinct plain outputs. tolerance: of a tie, in logits; None where it was not measured.
     """
+    output = arm.evidence.rows.output
+    if any(output[row] == output[other] for other in references):
+        return None
     limit = arm.cell.output_tokens
     tokens = arm.tokens(row)[:limit]
     others = [(plain.tokens(other)[:limit], other) for other in references]

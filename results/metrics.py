@@ -85,6 +85,16 @@ def quantiles(values: Floats | Ints, *shares: float) -> list[float]:
     return found
 
 
+def medians_by(keys: Ints, values: Floats | Ints) -> dict[int, float]:
+    """The median of each key's values, keys ascending. keys, values: (n,)."""
+    order = np.lexsort((values, keys))
+    keys, values = keys[order], values[order]
+    first = np.flatnonzero(np.diff(keys, prepend=keys[:1] - 1))
+    count = np.diff(first, append=len(keys))
+    middle = (values[first + (count - 1) // 2] + values[first + count // 2]) / 2
+    return dict(zip(keys[first].tolist(), middle.tolist(), strict=True))
+
+
 def natural_lengths(ids: Ints, lengths: Ints, eos: Sequence[int]) -> Ints:
     """Tokens up to and including the first of `eos` in each generation; its whole length where there is none.
 

@@ -16,7 +16,7 @@ from results.arm import Arm, median_over_units
 from results.columns import ABSENT, Rounds
 from results.expected import StepCosts, Widening
 from results.intervals import t_quantile
-from results.metrics import Ints, quantiles
+from results.metrics import Ints, medians_by, quantiles
 from results.records import INSTRUMENTED
 
 NS_PER_MS = 1e6
@@ -67,16 +67,14 @@ def medians(
 
 
 def widening(
-    verifications: Mapping[int, Ints], passes: Mapping[int, Ints], confidence: float, experts: float | None
+    verifications: Mapping[int, float], passes: Mapping[int, float], confidence: float, experts: float | None
 ) -> Widening | None:
     """Verification passes beside the plain passes of the same units; None without a unit that has both.
 
-    Unit -> nanoseconds. The interval is Student's over the units' log ratios.
+    Unit -> its median in nanoseconds. The interval is Student's over the units' log ratios.
     """
-    medians = [
-        (quantiles(ns, 0.5)[0], quantiles(passes[unit], 0.5)[0]) for unit, ns in verifications.items() if unit in passes
-    ]
-    logs = np.array([math.log(wide / plain) for wide, plain in medians if wide > 0 and plain > 0])
+    both = [(wide, passes[unit]) for unit, wide in verifications.items() if unit in passes]
+    logs = np.array([math.log(wide / plain) for wide, plain in both if wide > 0 and plain > 0])
     if not len(logs):
         return None
     center, low, high = float(logs.mean()), None, None
@@ -102,15 +100,15 @@ def _is_count(value: object) -> bool:
 def _widening(arm: Arm, plain: Arm, complete: Rounds, steps: Mapping[int, Ints], confidence: float) -> Widening | None:
     """complete: rounds of the arm. steps: of the plain arm, by row."""
     unit_of = arm.evidence.trials.unit[arm.evidence.rows.trial]
-    passes: dict[int, list[Ints]] = {}
-    for row, taken in steps.items():
-        passes.setdefault(int(unit_of[row]), []).append(taken[:, 0])
     timed = complete.take(complete.verify_ns != ABSENT)
-    verified = unit_of[timed.row]
+    if not len(timed.row) or not steps:
+        return None
+    plain_rows = np.repeat([*steps], [len(taken) for taken in steps.values()])
+    plain_ns = np.concatenate([taken[:, 0] for taken in steps.values()])
     read, read_plain = _mean_experts(arm), _mean_experts(plain)
     return widening(
-        {unit: timed.verify_ns[verified == unit] for unit in np.unique(verified).tolist()},
-        {unit: np.concatenate(each) for unit, each in passes.items()},
+        medians_by(unit_of[timed.row], timed.verify_ns),
+        medians_by(unit_of[plain_rows], plain_ns),
         confidence,
         read / read_plain if read and read_plain else None,
     )
@@ -119,7 +117,7 @@ def _widening(arm: Arm, plain: Arm, complete: Rounds, steps: Mapping[int, Ints],
 def _mean_experts(arm: Arm) -> float | None:
     """Over layers and generations."""
     said = arm.evidence.extras.said
-    found = [count for row in arm.rows.tolist() for count in distinct_experts(said.get(row, {})) or ()]
+    found = [count for row in arm.rows.tolist() if row in said for count in distinct_experts(said[row]) or ()]
     return fmean(found) if found else None
 
 

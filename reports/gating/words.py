@@ -95,12 +95,19 @@ def _figure(finding: Finding, value: float | None) -> str:
 
 
 def amount(finding: Finding, value: float | None) -> str:
-    """A figure on the scale of the limit: `-1.2 %`, `-0.4 points`, `1.93×`."""
-    if value is None:
-        return NOT_COMPUTED
+    """A figure on the scale of the limit: `−1.2 %`, `−0.4 points`, `1.930×`."""
+    return NOT_COMPUTED if value is None else _bare(finding, value) + _unit(finding)
+
+
+def _unit(finding: Finding) -> str:
+    return {"minimum speed-up": "×", "acceptance": " points"}.get(finding.criterion, " %")
+
+
+def _bare(finding: Finding, value: float) -> str:
+    """Without its unit. The interval of two units may end anywhere, and then says `over` the largest that is told."""
     if finding.criterion == "minimum speed-up":
-        return f"{value:.3f}×"
-    return f"{_signed(value)} {'points' if finding.criterion == 'acceptance' else '%'}"
+        return f"{value:.3f}" if value < 1000 else "over 1000"
+    return _signed(value) if value < 100 else "over +10000"
 
 
 def _signed(share: float) -> str:
@@ -114,8 +121,7 @@ def change(finding: Finding) -> str:
     told = amount(finding, finding.estimate)
     if finding.interval is None:
         return told
-    low, high = (amount(finding, end) for end in (finding.interval.low, finding.interval.high))
-    return f"{told} ({low.split(' ')[0].removesuffix('×')} to {high})"
+    return f"{told} ({_bare(finding, finding.interval.low)} to {amount(finding, finding.interval.high)})"
 
 
 def limit(finding: Finding) -> str:

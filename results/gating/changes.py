@@ -14,7 +14,7 @@ Acceptance. A ratio of sums r = A / D, linearised over prompts: a prompt's part 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,8 @@ class Change:
     """now - mean(baselines), of a mean over units; or a mean alone."""
 
     effect: float
+    now: float
+    """The present run's mean over the units compared; the baselines' is `now - effect`."""
     units: int
     """Units in common where paired, else those of the smaller run."""
     paired: bool
@@ -50,7 +52,7 @@ class Change:
 
     def opposite(self) -> "Change":
         """The same with its sign turned."""
-        return Change(-self.effect, self.units, self.paired, self.prompts, self.launches, self.runs)
+        return replace(self, effect=-self.effect, now=-self.now)
 
 
 def alone(values: Mapping[str, float], launches: Part | None) -> Change | None:
@@ -59,7 +61,8 @@ def alone(values: Mapping[str, float], launches: Part | None) -> Change | None:
         return None
     logs = np.array([*values.values()])
     own = (launches,) if launches else ()
-    return Change(float(logs.mean()), len(logs), False, _over(logs), own)
+    mean = float(logs.mean())
+    return Change(mean, mean, len(logs), False, _over(logs), own)
 
 
 def change(
@@ -82,19 +85,20 @@ def change(
         own = ()
     if paired:
         layout = np.array([[one[unit] for one in baselines] for unit in shared])
-        d = np.array([now[unit] for unit in shared]) - layout.mean(axis=1)
+        here = np.array([now[unit] for unit in shared])
+        d = here - layout.mean(axis=1)
         runs = _between(layout.mean(axis=0))
         prompts = _over(d)
         if runs is not None:
             noise = _residual(layout) * (1 + 1 / len(baselines)) / len(shared)
             prompts = tuple(part._replace(variance=max(0.0, part.variance - noise)) for part in prompts)
-        return Change(float(d.mean()), len(shared), True, prompts, own, runs)
+        return Change(float(d.mean()), float(here.mean()), len(shared), True, prompts, own, runs)
     here, there = np.array([*now.values()]), [np.array([*one.values()]) for one in baselines]
     means = np.array([one.mean() for one in there])
     parts = [_over(one) for one in there]
     # Baselines may hold the same prompts: their mean is then no surer than one of them.
     both = (*_over(here), max((p[0] for p in parts), key=lambda p: p.variance)) if all(parts) and len(here) > 1 else ()
-    return Change(float(here.mean() - means.mean()), smaller, False, both, own, _between(means))
+    return Change(float(here.mean() - means.mean()), float(here.mean()), smaller, False, both, own, _between(means))
 
 
 def acceptance_change(now: Mapping[str, Drafts], baselines: Sequence[Mapping[str, Drafts]]) -> Change | None:
@@ -113,7 +117,7 @@ def acceptance_change(now: Mapping[str, Drafts], baselines: Sequence[Mapping[str
     prompts = (Part(float(n / (n - 1) * (influence**2).sum()) + anew, n - 1),) if n > 1 else ()
     fewest = min(len(one) for one in (now, *baselines))
     paired = all(2 * len(one.keys() & now.keys()) >= fewest for one in baselines)
-    return Change(rates[0] - sum(rates[1:]) / len(baselines), fewest, paired, prompts)
+    return Change(rates[0] - sum(rates[1:]) / len(baselines), rates[0], fewest, paired, prompts)
 
 
 def _anew(drafts: Mapping[str, Drafts]) -> float:

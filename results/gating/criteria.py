@@ -43,14 +43,16 @@ class Question:
 
 def questions(place: Place, cell: Observed, there: Sequence[Observed], limits: Limits) -> Iterator[Question]:
     """What is asked of a cell. there: of the baselines, as many as hold it."""
-    mean, now = _exp(*map(_mean, (one.speedup for one in there))), _exp(_mean(cell.speedup))
     timed = any(one.speedup for one in there) or bool(cell.speedup)
     if limits.speedup_loss is not None and timed:
         launches = [cell.launches, *(one.launches for one in there)]
         change = changes.change(cell.speedup, [one.speedup for one in there], launches)
-        yield Question(place, "speed-up", change, 1 - limits.speedup_loss, mean, now, len(there), _plain(cell, there))
+        before, now = _ends(change, cell.speedup, [one.speedup for one in there])
+        plain = _plain(cell, there)
+        yield Question(place, "speed-up", change, 1 - limits.speedup_loss, before, now, len(there), plain)
     if limits.min_speedup is not None:
         change = changes.alone(cell.speedup, cell.launches)
+        now = math.exp(change.now) if change else None
         yield Question(place, "minimum speed-up", change, limits.min_speedup, None, now, len(there))
     if limits.slowdown is not None and (timed or limits.tpot_asked):
         yield _tpot(place, cell, there, limits.slowdown)
@@ -70,7 +72,7 @@ def _tpot(place: Place, cell: Observed, there: Sequence[Observed], slowdown: flo
     missing = FEWEST_RUNS - len(there)
     why = f"give {FEWEST_RUNS} baseline runs or more, {missing} {'is' if missing == 1 else 'are'} missing: "
     why += "how much a run differs from the next cannot be had within one"
-    before, now = _exp(*(_mean(one.tpot) for one in there)), _exp(_mean(cell.tpot))
+    before, now = _ends(change, cell.tpot, [one.tpot for one in there])
     return Question(
         place,
         "TPOT",
@@ -182,10 +184,11 @@ def _basis(question: Question) -> str:
     return ", ".join(told)
 
 
-def _mean(values: Mapping[str, float]) -> float | None:
-    return fmean(values.values()) if values else None
-
-
-def _exp(*logs: float | None) -> float | None:
-    known = [log for log in logs if log is not None]
-    return math.exp(fmean(known)) if known else None
+def _ends(
+    change: Change | None, now: Mapping[str, float], baselines: Sequence[Mapping[str, float]]
+) -> tuple[float | None, float | None]:
+    """(before, now), of logs by unit: over the units compared; over all that there are where nothing could be."""
+    if change is not None:
+        return math.exp(change.now - change.effect), math.exp(change.now)
+    before = [fmean(one.values()) for one in baselines if one]
+    return math.exp(fmean(before)) if before else None, math.exp(fmean(now.values())) if now else None

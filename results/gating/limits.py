@@ -56,7 +56,7 @@ class Finding:
     reason: str
     """One line: what was found, or why nothing could be."""
     baseline: float | None = None
-    """Speed-up, TPOT in ms, acceptance rate: geometric mean over all units (a rate: pooled), over baselines too."""
+    """Speed-up, TPOT in ms, acceptance rate: geometric mean (a rate: pooled) over the units compared, and baselines."""
     now: float | None = None
     estimate: float | None = None
     """What is held against the limit: now / baseline - 1 of speed-up and TPOT, now - baseline of acceptance, the

@@ -62,6 +62,12 @@ def test_outputs_are_as_they_were(name: str, made: Any) -> None:
     assert text == (GOLDEN / name).read_text("utf-8"), f"if that is meant, write it to {GOLDEN / name}"
 
 
+def test_an_interval_of_two_units_that_may_end_anywhere_names_no_end() -> None:
+    noisy = [as_run([observed(units=2, noise=0.3, seed=seed)]) for seed in (1, 2)]
+    told = " ".join(terminal(gate(noisy[0], noisy[1:], Limits(min_speedup=2.0))).split())
+    assert re.search(r"\(−100\.0 to over \+10000 %\)", told) and "(1.522 to 7.858×)" in told
+
+
 def test_the_terminal_names_cell_amount_certainty_and_what_would_settle_it() -> None:
     told = " ".join(terminal(mixed()).split())
     assert "FAIL transformers demo mtp k = 2, 64-token prompts, 96 new tokens, float32 on cpu: speed-up loss:" in told

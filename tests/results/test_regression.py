@@ -86,6 +86,15 @@ def test_other_prompts_need_leave_and_are_then_not_paired() -> None:
     assert loss.interval.high - loss.interval.low > 3 * (paired.interval.high - paired.interval.low)
 
 
+@pytest.mark.parametrize("prompts", ["prompt", "other"])
+def test_the_figures_beside_each_other_are_of_the_units_compared(prompts: str) -> None:
+    verdict = gate(now(units=14, prompts=prompts), baselines(3), Limits(), allowed=["prompts"])
+    for criterion in ("speed-up", "TPOT"):
+        found = one(verdict, criterion)
+        assert found.baseline and found.now and found.estimate is not None
+        assert found.now / found.baseline - 1 == pytest.approx(found.estimate)
+
+
 @pytest.mark.parametrize(
     ("facts", "kind", "told"),
     [

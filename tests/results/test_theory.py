@@ -6,6 +6,7 @@ from scipy import stats
 
 from results.columns import ABSENT, Rounds
 from results.expected import StepCosts, Widening
+from results.metrics import medians_by
 from results.passes import medians, widening
 from results.theory import leviathan, theory, waterfall
 
@@ -78,8 +79,11 @@ def test_costs_are_medians() -> None:
 
 
 def test_a_verification_is_set_beside_plain_passes_of_the_same_prompts() -> None:
-    wide = {0: np.array([11, 12, 50]), 1: np.array([18]), 2: np.array([7])}  # prompt 2 has no plain pass
-    plain = {0: np.array([10, 10, 1]), 1: np.array([10, 10]), 3: np.array([1])}
+    wide = medians_by(np.array([0, 2, 0, 1, 0]), np.array([50, 7, 11, 18, 12]))  # prompt 2 has no plain pass
+    plain = medians_by(np.array([1, 0, 0, 0, 1, 3]), np.array([9, 10, 10, 1, 11, 1]))
+    assert (wide, plain) == ({0: 12, 1: 18, 2: 7}, {0: 10, 1: 10, 3: 1}) and medians_by(
+        np.array([]), np.array([])
+    ) == {}
     found = widening(wide, plain, 0.95, experts=2.5)
     logs = np.log([1.2, 1.8])
     half = stats.t.ppf(0.975, 1) * logs.std(ddof=1) / 2**0.5
@@ -90,6 +94,13 @@ def test_a_verification_is_set_beside_plain_passes_of_the_same_prompts() -> None
     assert (found.units, found.experts) == (2, 2.5)
     assert widening({0: wide[0]}, plain, 0.95, None) == Widening(pytest.approx(1.2), None, None, 1, None)
     assert widening({2: wide[2]}, plain, 0.95, None) is None
+
+
+def test_medians_by_key_are_those_of_each_key_alone() -> None:
+    rng = np.random.default_rng(3)
+    keys, values = rng.integers(-2, 9, 200), rng.normal(size=200)
+    assert medians_by(keys, values) == {key: np.median(values[keys == key]) for key in np.unique(keys).tolist()}
+    assert medians_by(keys[:0], values[:0]) == {}
 
 
 def test_times_that_are_not_revealed_give_no_costs() -> None:
