@@ -155,9 +155,13 @@ def test_the_action_fetches_the_artifacts_of_earlier_runs(shell: Shell) -> None:
     assert [line.split()[2] for line in downloads] == ["11", "12"]
 
 
-def test_without_a_baseline_nothing_is_gated_and_that_is_said(shell: Shell) -> None:
-    done = gate(shell, baselines="ci/none/*.sqlite")
-    assert done.returncode == 0 and "no baseline yet" in done.stdout and not shell.calls
+@pytest.mark.parametrize(("no_baseline", "expected", "told"), [("pass", 0, "::warning"), ("fail", 1, "::error")])
+def test_without_a_baseline_nothing_is_gated_and_that_is_said(
+    shell: Shell, no_baseline: str, expected: int, told: str
+) -> None:
+    done = gate(shell, baselines="ci/none/*.sqlite", no_baseline=no_baseline)
+    assert done.returncode == expected and not shell.calls
+    assert f"{told} title=mtpbench::no baseline: nothing was gated" in done.stdout
     assert "decision=no baseline" in (shell.folder / "OUTPUT").read_text()
 
 
