@@ -55,11 +55,11 @@ def by_position(key: str, group: Group, kind: Literal["joint", "conditional"]) -
         axes.set_ylabel("P(at least i accepted)" if kind == "joint" else "P(i accepted | i − 1 accepted)")
         synthetic_mark(drawn, group.synthetic)
         legend(drawn)
-    counts = [a.rounds for _, a in shown]
+    fewest, most = (ends(a.rounds for _, a in shown) for ends in (min, max))
     return Picture(
         key=key,
         title=f"{'Joint' if kind == 'joint' else 'Conditional'} acceptance by draft position: {group.label}",
-        about=f"{min(counts):,} to {max(counts):,} complete rounds a line",
+        about=f"{'' if fewest == most else f'{fewest:,} to '}{count(most, 'complete round')} a line",
         alternative="; ".join(told) + ".",
         svg=drawn.svg,
     )
