@@ -1,6 +1,18 @@
-"""Which backend's conformance ran against its real runtime and which against a stub: told at the end of a test run."""
+"""What holds for every test, and which backend's conformance ran against its real runtime and which against a stub."""
+
+import signal
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
+
+
+def pytest_configure() -> None:
+    """Tests interrupt processes: where the shell began this one in the background, it and they ignore interrupts."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

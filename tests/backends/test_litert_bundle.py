@@ -83,7 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("bundles")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(changes=st.lists(st.tuples(st.integers(8, 951), st.integers(0, 255)), min_size=1, max_size=4))
 def test_a_header_with_wrong_bytes_is_read_or_damaged_and_nothing_else(
     changes: list[tuple[int, int]], folder: Path

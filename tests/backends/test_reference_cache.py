@@ -172,7 +172,7 @@ class Playing:
         return [(i, row) for i, row in enumerate(self.lists) if row.active]
 
 
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(histories())
 def test_every_query_sees_its_own_past_and_nothing_else(history: History) -> None:
     played = Playing(history)
@@ -197,7 +197,7 @@ def test_every_query_sees_its_own_past_and_nothing_else(history: History) -> Non
             played.advance(event.kept)
 
 
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(histories().filter(lambda history: history.k > 0))
 def test_the_view_of_rejected_drafts_is_what_transformers_hands_over(history: History) -> None:
     played = Playing(history)
@@ -223,7 +223,7 @@ def test_the_view_of_rejected_drafts_is_what_transformers_hands_over(history: Hi
             passed |= {i for i, _ in played.active}
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=3), st.integers(1, 12))
 def test_a_prefill_is_causal_within_the_window_and_padding_sees_itself(lengths: list[int], window: int) -> None:
     width = max(lengths)
@@ -235,7 +235,7 @@ def test_a_prefill_is_causal_within_the_window_and_padding_sees_itself(lengths: 
         assert bool(masks[SLIDING].any(-1).all())
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(st.integers(1, 20), st.integers(1, 9), st.integers(1, 80), st.lists(st.integers(0, 79), min_size=1, max_size=3))
 def test_a_slot_holds_the_last_position_that_fell_into_it(
     window: int, widest: int, capacity: int, last: list[int]

@@ -97,7 +97,7 @@ def test_a_wrong_rule_is_found_out(rule: Rule, drawn: bool) -> None:
 distributions = st.lists(st.integers(0, 50), min_size=4, max_size=4).filter(lambda parts: sum(parts) > 0)
 
 
-@settings(deadline=None, max_examples=30, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(distributions, distributions, st.booleans())
 def test_the_probability_of_every_token_is_the_target_s_whatever_the_drafter_s(
     target: list[int], drafter: list[int], drawn: bool
@@ -130,7 +130,6 @@ def test_greedy_keeps_drafts_up_to_the_first_that_is_not_the_target_s() -> None:
     assert tokens.tolist() == choice.tolist()
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(-20, 20, width=32), min_size=4, max_size=30, unique=True),
     st.integers(1, 40),
@@ -148,7 +147,6 @@ def test_probabilities_are_those_of_transformers_warpers(
     torch.testing.assert_close(ours, warped.softmax(-1), atol=1e-6, rtol=1e-5)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.floats(0, 1, exclude_max=True))
 def test_a_draw_has_weight(weights: list[float], uniform: float) -> None:
     table = torch.tensor([weights])

@@ -77,7 +77,7 @@ def until(text: tuple[int, ...], eos: frozenset[int], limit: int) -> list[int]:
     return [*text[: min(end, limit)]]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(walk=walks())
 def test_every_row_is_the_target_s_own_text_and_its_rounds_add_up(bench: Bench, walk: Walk) -> None:
     eos = frozenset(bench.texts[row][at] for row, at in walk.ends)

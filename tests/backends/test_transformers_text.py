@@ -50,7 +50,7 @@ def test_a_chat_turn_is_what_the_template_makes_of_it(demo: DecodingSession, tok
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_loses_a_token_to_the_split(demo: DecodingSession, tokenizer, text: str) -> None:
     assert joined(demo.encode(text, chat=False, thinking=False)) == tokenizer(text)["input_ids"]
     turn = [{"role": "user", "content": text}]

@@ -118,7 +118,7 @@ def test_4grams_past_the_natural_end_do_not_count() -> None:
     assert distinct_4grams(ids, np.array([10]), np.array([5])).tolist() == [1.0]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 4)), max_size=6), max_size=5), st.integers(1, 12))
 def test_many_rows_at_once_are_timed_like_each_alone(gaps: list[list[tuple[int, int]]], natural: int) -> None:
     rows = [np.cumsum(np.array(one, dtype=np.int64).reshape(-1, 2), axis=0) for one in gaps]

@@ -163,7 +163,7 @@ def fast(tmp_path_factory: pytest.TempPathFactory) -> Judged:
 
 
 @given(spoilt=st.lists(st.sampled_from([None, *UNFIT]), min_size=len(FAST), max_size=len(FAST)))
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_cell_that_may_not_be_ranked_is_never_recommended(fast: Judged, spoilt: list[str | None]) -> None:
     cells = [UNFIT[how](c) if how else c for how, c in zip(spoilt, fast.verdict.cells, strict=True)]
     judged_run = replace(fast, verdict=replace(fast.verdict, cells=cells))

@@ -26,7 +26,7 @@ from results.records import CERTIFICATE, Scoring, TokenScore
 from results.store import RunFile, RunWriter
 from results.verdicts import as_json
 
-MANY = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=100, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture

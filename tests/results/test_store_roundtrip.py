@@ -10,7 +10,7 @@ from support import strategies
 from results.records import Cell, Generation, Json, Launch, Prompt, Trial
 from results.store import RunFile, RunWriter
 
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 
 
 @FEW

@@ -124,7 +124,7 @@ def test_synthetic_prompts_say_so_and_repeat_with_their_seed() -> None:
     assert len({p.token_ids for p in prompts}) == 3
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(1, 30), min_size=1, max_size=8),
     prompt_tokens=st.integers(4, 60),
