@@ -37,7 +37,7 @@ def nvml() -> Any | None:
 class Gpu:
     """One device."""
 
-    library: Any
+    nvml: Any
     handle: Any
 
     @classmethod
@@ -60,13 +60,13 @@ class Gpu:
 
     def joules(self) -> float | None:
         """Energy since the driver was loaded, as the board counts it (Volta and newer); None where it does not."""
-        with suppress(self.library.NVMLError):
-            return float(self.library.nvmlDeviceGetTotalEnergyConsumption(self.handle)) / 1000
+        with suppress(self.nvml.NVMLError):
+            return float(self.nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)) / 1000
         return None
 
     def state(self) -> GpuState:
         """Clock, temperature, power draw at this moment, and whether heat or power hold the device back."""
-        n, handle = self.library, self.handle
+        n, handle = self.nvml, self.handle
         values: dict[str, float] = {}
         readings: dict[str, Callable[[], float]] = {
             "gpu_sm_mhz": lambda: float(n.nvmlDeviceGetClockInfo(handle, n.NVML_CLOCK_SM)),

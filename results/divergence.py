@@ -35,7 +35,7 @@ def of_ids(
     references: rows of the distinct plain outputs. tolerance: of a tie, in logits; None where it was not measured.
     """
     output = arm.evidence.rows.output
-    if any(output[row] == output[other] for other in references):
+    if any(output[row] == output[other] for other in references):  # most are, and need no look at their tokens
         return None
     limit = arm.cell.output_tokens
     tokens = arm.tokens(row)[:limit]

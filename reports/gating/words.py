@@ -104,7 +104,7 @@ def _unit(finding: Finding) -> str:
 
 
 def _bare(finding: Finding, value: float) -> str:
-    """Without its unit. The interval of two units may end anywhere, and then says `over` the largest that is told."""
+    """Without its unit. Intervals of two units may end anywhere: beyond any limit (`Limits`) no figure is told."""
     if finding.criterion == "minimum speed-up":
         return f"{value:.3f}" if value < 1000 else "over 1000"
     return _signed(value) if value < 100 else "over +10000"

@@ -56,7 +56,8 @@ class Finding:
     reason: str
     """One line: what was found, or why nothing could be."""
     baseline: float | None = None
-    """Speed-up, TPOT in ms, acceptance rate: geometric mean (a rate: pooled) over the units compared, and baselines."""
+    """Speed-up, TPOT in ms: geometric mean over the units compared, and over baselines. Acceptance rate: pooled over
+    all prompts of a run, mean over baselines."""
     now: float | None = None
     estimate: float | None = None
     """What is held against the limit: now / baseline - 1 of speed-up and TPOT, now - baseline of acceptance, the
